@@ -1,0 +1,41 @@
+# make all: set-up, then the default run in miniature.  make test: everything that proves it.  make help: the rest.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
+LAUNCH = $(PYTHON) envs/launch.py
+SNAKEMAKE = $(LAUNCH) driver snakemake
+# Files whose tests need a heavy stack say so in their names; each is run in its own environment.
+JAX_TESTS = $(shell find tests/unit -name 'test_*_jax.py')
+TORCH_TESTS = $(shell find tests/unit -name 'test_*_torch.py')
+
+.PHONY: all setup test lint unit workflow e2e lock mini-world help
+
+all: setup ## set-up, then every table, figure and the report of the default run
+	$(SNAKEMAKE) all
+
+setup: ## system packages and the driver environment
+	@[ -n "$(PYTHON)" ] || { echo "set-up: Python 3.11 or 3.12 is needed (make PYTHON=/path/to/python3.11)" >&2; exit 2; }
+	@PYTHON=$(PYTHON) envs/system.sh
+	@$(LAUNCH) --build driver
+
+test: setup lint unit e2e ## lint, unit tests, then the mini run end to end with the real stack
+
+lint: setup ## ruff, mypy, snakefmt, snakemake --lint
+	$(LAUNCH) dev ruff check .
+	$(LAUNCH) dev ruff format --check .
+	$(LAUNCH) dev mypy scripts envs/launch.py
+	$(LAUNCH) dev snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+
+unit: setup ## unit tests, each in the environment that it needs
+	$(LAUNCH) dev pytest tests/unit
+	$(LAUNCH) jax pytest $(JAX_TESTS)
+	$(LAUNCH) torch pytest $(TORCH_TESTS)
+
+e2e: setup ## the workflow: dry runs, and the mini run with real Tunix, TRL, vLLM and Icarus
+	$(LAUNCH) dev pytest tests/workflow tests/e2e
+
+lock: setup ## remakes envs/NAME.txt from envs/NAME.in
+	$(LAUNCH) uv envs/lock.sh
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

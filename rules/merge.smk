@@ -1,0 +1,139 @@
+# From an adapter to the served model, and the proof that both compute the same.
+
+ADAPTER = RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json"
+MERGED = RUN_DIR + "/models/{arm}/seed{seed}/manifest.json"
+TRAINED_LOGITS = RUN_DIR + "/merge_checks/{arm}/seed{seed}.trained_logits.npy"
+
+
+def train_hardware_kind(wildcards):
+    return HARDWARE[arm(wildcards.arm)["train"]["hardware"]]["kind"]
+
+
+rule merge_orbax:
+    """Adds a Tunix adapter to the base model's safetensors."""
+    input:
+        base_model=BASE_MODEL,
+        adapter=ADAPTER,
+        lock="envs/jax.txt",
+    output:
+        MERGED,
+    wildcard_constraints:
+        arm=arms_trained_with("tunix"),
+    params:
+        code=code("scripts.merge.merge_orbax"),
+    log:
+        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
+    shell:
+        "python envs/launch.py jax python -m scripts.merge.merge_orbax"
+        " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
+
+
+rule merge_peft:
+    """Adds a PEFT adapter to the base model with PEFT's own merge."""
+    input:
+        base_model=BASE_MODEL,
+        adapter=ADAPTER,
+        lock=lambda wc: f"envs/{torch_env(wc)}.txt",
+    output:
+        MERGED,
+    wildcard_constraints:
+        arm=arms_trained_with("trl"),
+    params:
+        code=code("scripts.merge.merge_peft"),
+        env=torch_env,
+    log:
+        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
+    shell:
+        "python envs/launch.py {params.env} python -m scripts.merge.merge_peft"
+        " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
+
+
+rule logits_tunix:
+    """Logits of base plus LoRA in Tunix, as trained."""
+    input:
+        base_model=BASE_MODEL,
+        adapter=ADAPTER,
+        tokens=RUN_DIR + "/data/train.parquet",
+        lock="envs/jax.txt",
+    output:
+        TRAINED_LOGITS,
+    wildcard_constraints:
+        arm=arms_trained_with("tunix"),
+    params:
+        code=code("scripts.merge.logits_tunix"),
+        settings=lambda wc: settings(
+            hardware=arm(wc.arm)["train"]["hardware"],
+            hardware_kind=train_hardware_kind(wc),
+            mesh=arm(wc.arm)["train"]["mesh"],
+            dtype=config["train"]["dtype"],
+            prompts=config["merge_check"]["prompts"],
+        ),
+    log:
+        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
+    resources:
+        accelerator=1,
+    shell:
+        "python envs/launch.py jax python -m scripts.merge.logits_tunix --settings {params.settings:q}"
+        " --base-model {input.base_model} --adapter {input.adapter} --tokens {input.tokens}"
+        " --output {output} > {log} 2>&1"
+
+
+rule logits_peft:
+    """Logits of base plus adapter in PEFT, as trained."""
+    input:
+        base_model=BASE_MODEL,
+        adapter=ADAPTER,
+        tokens=RUN_DIR + "/data/train.parquet",
+        lock=lambda wc: f"envs/{torch_env(wc)}.txt",
+    output:
+        TRAINED_LOGITS,
+    wildcard_constraints:
+        arm=arms_trained_with("trl"),
+    params:
+        code=code("scripts.merge.logits_peft"),
+        env=torch_env,
+        settings=settings(dtype=config["train"]["dtype"], prompts=config["merge_check"]["prompts"]),
+    log:
+        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
+    resources:
+        accelerator=1,
+    shell:
+        "python envs/launch.py {params.env} python -m scripts.merge.logits_peft --settings {params.settings:q}"
+        " --base-model {input.base_model} --adapter {input.adapter} --tokens {input.tokens}"
+        " --output {output} > {log} 2>&1"
+
+
+rule check_merge:
+    """Stops the run unless the merged model is the trained one."""
+    input:
+        base_model=BASE_MODEL,
+        merged=MERGED,
+        logits=TRAINED_LOGITS,
+        tokens=RUN_DIR + "/data/train.parquet",
+        lock=lambda wc: f"envs/{torch_env(wc)}.txt",
+    output:
+        RUN_DIR + "/merge_checks/{arm}/seed{seed}.json",
+    wildcard_constraints:
+        arm="|".join(TRAINED_ARMS) or "(?!)",
+    params:
+        code=code("scripts.merge.check_merge"),
+        env=torch_env,
+        settings=lambda wc: settings(
+            arm=wc.arm, seed=int(wc.seed), dtype=config["train"]["dtype"], **config["merge_check"]
+        ),
+    log:
+        RUN_DIR + "/logs/check_merge/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/check_merge/{arm}-seed{seed}.tsv"
+    shell:
+        "python envs/launch.py {params.env} python -m scripts.merge.check_merge --settings {params.settings:q}"
+        " --base-model {input.base_model} --merged-model {input.merged} --trained-logits {input.logits}"
+        " --tokens {input.tokens} --output {output} > {log} 2>&1"

@@ -1,0 +1,26 @@
+"""How an entry script ends when the user, not the code, must change something."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+
+
+class UserError(Exception):
+    """A mistake or a missing piece outside the code. The message names the file, the row or key, what was found and
+    what to do; it is shown as one line."""
+
+
+def entry_point(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], None]:
+    """Decorates an entry script's `main`: a UserError becomes one line on stderr and exit status 2."""
+
+    @functools.wraps(main)
+    def guarded(argv: Sequence[str] | None = None) -> None:
+        try:
+            main(argv)
+        except UserError as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+
+    return guarded

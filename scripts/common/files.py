@@ -1,0 +1,126 @@
+"""Files that are never half-written: atomic writes, locks, hashes and the manifest that makes a folder a model."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from scripts.common.errors import UserError
+
+MANIFEST_NAME = "manifest.json"
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[TextIO]:
+    """A text file that appears at `path` whole, on success, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic_writer(path) as handle:
+        handle.write(text)
+
+
+def write_json(path: Path, payload: Any) -> None:
+    """`payload` as indented JSON. NaN and infinities are errors: unknown is null."""
+    write_text(path, json.dumps(payload, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    with atomic_writer(path) as handle:
+        for row in rows:
+            handle.write(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error})") from None
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file, in order. A line that is not an object is a UserError that names it."""
+    try:
+        handle = open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    with handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise UserError(f"{path}:{number}: not a line of JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+            yield row
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """An exclusive lock on `path` for as long as the context is open; waits for whoever holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def fingerprint(value: Any) -> str:
+    """First 16 hex digits of the sha256 of `value` as canonical JSON: the key of a side folder of long state."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sha256_file(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, extra: dict[str, Any] | None = None) -> Path:
+    """Writes `folder/manifest.json` with size and sha256 of every file below `folder`, last of all; returns its path.
+
+    `extra` adds top-level keys that say what the folder holds.
+    """
+    files = {
+        str(path.relative_to(folder)): {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST_NAME
+    }
+    write_json(folder / MANIFEST_NAME, {**(extra or {}), "files": files})
+    return folder / MANIFEST_NAME
+
+
+def read_manifest(path: Path, verify_hashes: bool = False) -> dict[str, Any]:
+    """The manifest at `path`, after checking that each file it names is there with its size (and sha256 if asked).
+
+    Raises UserError naming the first file that does not fit.
+    """
+    manifest = read_json(path)
+    for name, entry in manifest["files"].items():
+        file = path.parent / name
+        if not file.is_file() or file.stat().st_size != entry["size_bytes"]:
+            found = f"{file.stat().st_size} bytes" if file.is_file() else "nothing"
+            raise UserError(f"{file}: {path} promises {entry['size_bytes']} bytes, found {found}; delete {path}")
+        if verify_hashes and sha256_file(file) != entry["sha256"]:
+            raise UserError(f"{file}: its content is not what {path} promises; delete {path}")
+    return manifest

@@ -1,0 +1,1 @@
+"""From CodeV-R1 rows to token arrays; the base model in place."""

@@ -1,0 +1,97 @@
+"""Logits of the model as trained in Tunix, base plus LoRA, on the probe rows: what the merged model must reproduce."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scripts.common.devices import HardwareKind
+from scripts.common.errors import UserError, entry_point
+from scripts.common.files import read_manifest
+from scripts.common.jax_platform import MeshShape, choose_platform
+from scripts.common.lora import LoraSettings
+from scripts.common.settings import parse_settings
+from scripts.merge.layout import LoraFactors
+from scripts.merge.probe import Probe, read_probe
+
+
+@dataclass(frozen=True)
+class TunixLogitsSettings:
+    """How the arm runs in Tunix, and on how many rows it is compared."""
+
+    hardware: str
+    hardware_kind: HardwareKind
+    mesh: MeshShape
+    dtype: str
+    prompts: int
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON object with the fields of TunixLogitsSettings")
+    parser.add_argument("--base-model", type=Path, required=True, help="manifest of the base model")
+    parser.add_argument("--adapter", type=Path, required=True, help="manifest of the Orbax adapter")
+    parser.add_argument("--tokens", type=Path, required=True, help="Parquet of the data stage")
+    parser.add_argument("--output", type=Path, required=True, help="npy to write: (rows, positions, vocabulary)")
+    return parser.parse_args(argv)
+
+
+def tunix_logits(
+    base: Path, factors: dict[str, LoraFactors], lora: LoraSettings, settings: TunixLogitsSettings, probe: Probe
+) -> np.ndarray:
+    """Logits at the probe's positions, float32, shape (rows, positions, vocabulary)."""
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    from scripts.common import tunix_gemma4
+
+    mesh = tunix_gemma4.make_mesh(settings.mesh.fsdp, settings.mesh.tp)
+    with mesh:
+        model = tunix_gemma4.load_model(base, mesh, settings.dtype)
+        # Dropout belongs to training; the factors below replace the random ones made here.
+        still = LoraSettings(rank=lora.rank, alpha=lora.alpha, dropout=0.0, targets=lora.targets)
+        model = tunix_gemma4.add_lora(model, still, mesh, seed=0)
+        state = nnx.state(model, nnx.LoRAParam)
+        flat = dict(nnx.to_flat_state(state))
+        if len(flat) != 2 * len(factors):
+            raise UserError(f"adapter: {len(factors)} modules, the model has {len(flat) // 2} with these LoRA targets")
+        for path, parameter in flat.items():
+            module = factors[".".join(map(str, path[:-1]))]
+            value = module.a if str(path[-1]).endswith("_a") else module.b
+            parameter.set_value(jnp.asarray(value, parameter.dtype))
+        nnx.update(model, nnx.from_flat_state(flat))
+
+        @nnx.jit
+        def forward(model: nnx.Module, tokens: jax.Array) -> jax.Array:
+            positions, mask = tunix_gemma4.causal_inputs(jnp.ones_like(tokens))
+            return model(tokens, positions, None, mask)[0]
+
+        rows = [forward(model, jnp.asarray(tokens)[None])[0, -probe.positions :] for tokens in probe.rows]
+        return np.stack([np.asarray(row, np.float32) for row in rows])
+
+
+@entry_point
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    settings = parse_settings(TunixLogitsSettings, args.settings)
+    choose_platform(settings.hardware_kind, settings.hardware, settings.mesh, "the logits of the trained model")
+    from scripts.merge.orbax_adapter import read_adapter
+
+    read_manifest(args.base_model)
+    adapter = read_manifest(args.adapter)
+    factors = read_adapter(args.adapter.parent / "model_params")
+    probe = read_probe(args.tokens, settings.prompts)
+    logits = tunix_logits(args.base_model.parent, factors, LoraSettings(**adapter["lora"]), settings, probe)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.output.with_suffix(".partial.npy")
+    np.save(partial, logits)
+    partial.replace(args.output)
+
+
+if __name__ == "__main__":
+    main()

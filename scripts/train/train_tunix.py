@@ -1,0 +1,102 @@
+"""LoRA fine-tuning of Gemma 4 with JAX, Tunix and Qwix on a device mesh; leaves an Orbax adapter, metrics and run.json.
+
+Checkpoints live in a state folder keyed by all that decides the result: the same command resumes at the newest one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts.common.errors import UserError, entry_point
+from scripts.common.files import file_lock, fingerprint, read_manifest, sha256_file, write_json, write_manifest
+from scripts.common.jax_platform import MeshShape, choose_platform
+from scripts.common.provenance import provenance
+from scripts.common.settings import parse_settings
+from scripts.train.record import summarize
+from scripts.train.settings import TrainSettings
+
+PACKAGES = ("jax", "google-tunix", "qwix", "flax", "optax", "orbax-checkpoint")
+
+
+@dataclass(frozen=True)
+class TunixSettings:
+    """Settings of a Tunix run."""
+
+    train: TrainSettings
+    mesh: MeshShape
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON object with the fields of TunixSettings")
+    parser.add_argument("--base-model", type=Path, required=True, help="manifest of the base model")
+    parser.add_argument("--tokens", type=Path, required=True, help="Parquet of the data stage")
+    parser.add_argument("--state-dir", type=Path, required=True, help="folder for checkpoints, kept between tries")
+    parser.add_argument("--output", type=Path, required=True, help="folder for adapter/, metrics.jsonl and run.json")
+    return parser.parse_args(argv)
+
+
+def publish(run: Path, checkpoint: Path, adapter_info: dict[str, object]) -> None:
+    """Copies the final checkpoint's LoRA tensors to `run`/adapter; its manifest is written last."""
+    adapter = run / "adapter"
+    shutil.rmtree(adapter, ignore_errors=True)
+    shutil.copytree(checkpoint / "model_params", adapter / "model_params")
+    write_manifest(adapter, adapter_info)
+
+
+@entry_point
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    started = time.perf_counter()
+    settings = parse_settings(TunixSettings, args.settings)
+    train = settings.train
+    try:
+        train.accumulation_steps(settings.mesh.fsdp)
+    except ValueError as error:
+        raise UserError(f"train: {error}") from None
+    choose_platform(train.hardware_kind, train.hardware, settings.mesh, f"training the arm {train.arm}")
+    base = read_manifest(args.base_model)
+    identity = {
+        "settings": json.loads(args.settings),
+        "base": base["files"],
+        "tokens": sha256_file(args.tokens),
+        "code": provenance("scripts.train.train_tunix", {})["code_sha256"],
+    }
+    state = (args.state_dir / fingerprint(identity)).resolve()
+    with file_lock(state / "lock"):
+        from scripts.train.tunix_trainer import run_training
+
+        finished = run_training(train, settings.mesh.fsdp, settings.mesh.tp, args.base_model.parent, args.tokens, state)
+        log = finished.log
+        final_step = log.rows[-1]["step"]
+        adapter_info = {
+            "format": "orbax",
+            "lora": asdict(train.lora),
+            "base_source": base["source"],
+            "step": final_step,
+        }
+        args.output.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log.path, args.output / "metrics.jsonl")
+        publish(args.output, state / "checkpoints" / str(final_step), adapter_info)
+    run = {
+        "arm": train.arm,
+        "seed": train.seed,
+        "backend": "tunix",
+        "hardware": train.hardware,
+        **summarize(log.rows, train.samples_per_step),
+        "start_sec": time.perf_counter() - started - log.elapsed_sec,
+        "wall_clock_sec": time.perf_counter() - started,
+        "lora_parameters": finished.lora_parameters,
+        "provenance": provenance("scripts.train.train_tunix", asdict(settings), PACKAGES),
+    }
+    write_json(args.output / "run.json", run)
+
+
+if __name__ == "__main__":
+    main()
