@@ -9,8 +9,17 @@ TORCH_TESTS = $(shell find tests/unit -name 'test_*_torch.py')
 
 .PHONY: all setup test lint unit workflow e2e lock mini-world help
 
+# Holds a lock of its own in place of Snakemake's, which a killed run would leave behind.
 all: setup ## set-up, then every table, figure and the report of the default run
-	$(SNAKEMAKE) all
+	@mkdir -p .snakemake
+	flock --nonblock --conflict-exit-code 3 .snakemake/make.lock \
+		$(SNAKEMAKE) all --nolock --report-after-run --report results/mini/report.html
+
+mini-world: setup ## remakes resources/mini: corpus, problems, tokenizer, model
+	$(LAUNCH) analysis python -m scripts.mini.make_corpus
+	$(LAUNCH) analysis python -m scripts.mini.make_problems
+	$(LAUNCH) torch python -m scripts.mini.make_tokenizer
+	$(LAUNCH) torch python -m scripts.mini.make_model
 
 setup: ## system packages and the driver environment
 	@[ -n "$(PYTHON)" ] || { echo "set-up: Python 3.11 or 3.12 is needed (make PYTHON=/path/to/python3.11)" >&2; exit 2; }

@@ -11,13 +11,13 @@ rule base_model:
         lock="envs/jax.txt",
     output:
         BASE_MODEL,
-    params:
-        code=code("scripts.data.base_model"),
-        settings=settings(source=config["model"]["source"], revision=config["model"]["revision"]),
     log:
         RUN_DIR + "/logs/base_model.log",
     benchmark:
         RUN_DIR + "/benchmarks/base_model.tsv"
+    params:
+        code=code("scripts.data.base_model"),
+        settings=settings(source=config["model"]["source"], revision=config["model"]["revision"]),
     shell:
         "python envs/launch.py jax python -m scripts.data.base_model --settings {params.settings:q}"
         " --output {output} > {log} 2>&1"
@@ -33,13 +33,13 @@ rule prepare_data:
         tokens=RUN_DIR + "/data/train.parquet",
         rows=RUN_DIR + "/data/rows.jsonl",
         report=RUN_DIR + "/data/report.json",
-    params:
-        code=code("scripts.data.prepare"),
-        settings=settings(**config["data"]),
     log:
         RUN_DIR + "/logs/prepare_data.log",
     benchmark:
         RUN_DIR + "/benchmarks/prepare_data.tsv"
+    params:
+        code=code("scripts.data.prepare"),
+        settings=settings(**config["data"]),
     shell:
         "python envs/launch.py jax python -m scripts.data.prepare --settings {params.settings:q}"
         " --base-model {input.base_model} --tokens {output.tokens} --rows {output.rows} --report {output.report}"

@@ -17,14 +17,14 @@ rule merge_orbax:
         lock="envs/jax.txt",
     output:
         MERGED,
-    wildcard_constraints:
-        arm=arms_trained_with("tunix"),
-    params:
-        code=code("scripts.merge.merge_orbax"),
     log:
         RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
     benchmark:
         RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
+    wildcard_constraints:
+        arm=arms_trained_with("tunix"),
+    params:
+        code=code("scripts.merge.merge_orbax"),
     shell:
         "python envs/launch.py jax python -m scripts.merge.merge_orbax"
         " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
@@ -38,15 +38,15 @@ rule merge_peft:
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
         MERGED,
+    log:
+        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
     wildcard_constraints:
         arm=arms_trained_with("trl"),
     params:
         code=code("scripts.merge.merge_peft"),
         env=torch_env,
-    log:
-        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
-    benchmark:
-        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
     shell:
         "python envs/launch.py {params.env} python -m scripts.merge.merge_peft"
         " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
@@ -61,8 +61,14 @@ rule logits_tunix:
         lock="envs/jax.txt",
     output:
         TRAINED_LOGITS,
+    log:
+        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
     wildcard_constraints:
         arm=arms_trained_with("tunix"),
+    resources:
+        accelerator=1,
     params:
         code=code("scripts.merge.logits_tunix"),
         settings=lambda wc: settings(
@@ -72,12 +78,6 @@ rule logits_tunix:
             dtype=config["train"]["dtype"],
             prompts=config["merge_check"]["prompts"],
         ),
-    log:
-        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
-    benchmark:
-        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
-    resources:
-        accelerator=1,
     shell:
         "python envs/launch.py jax python -m scripts.merge.logits_tunix --settings {params.settings:q}"
         " --base-model {input.base_model} --adapter {input.adapter} --tokens {input.tokens}"
@@ -93,18 +93,18 @@ rule logits_peft:
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
         TRAINED_LOGITS,
-    wildcard_constraints:
-        arm=arms_trained_with("trl"),
-    params:
-        code=code("scripts.merge.logits_peft"),
-        env=torch_env,
-        settings=settings(dtype=config["train"]["dtype"], prompts=config["merge_check"]["prompts"]),
     log:
         RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
     benchmark:
         RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
+    wildcard_constraints:
+        arm=arms_trained_with("trl"),
     resources:
         accelerator=1,
+    params:
+        code=code("scripts.merge.logits_peft"),
+        env=torch_env,
+        settings=settings(dtype=config["train"]["dtype"], prompts=config["merge_check"]["prompts"]),
     shell:
         "python envs/launch.py {params.env} python -m scripts.merge.logits_peft --settings {params.settings:q}"
         " --base-model {input.base_model} --adapter {input.adapter} --tokens {input.tokens}"
@@ -121,6 +121,10 @@ rule check_merge:
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
         RUN_DIR + "/merge_checks/{arm}/seed{seed}.json",
+    log:
+        RUN_DIR + "/logs/check_merge/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/check_merge/{arm}-seed{seed}.tsv"
     wildcard_constraints:
         arm="|".join(TRAINED_ARMS) or "(?!)",
     params:
@@ -129,10 +133,6 @@ rule check_merge:
         settings=lambda wc: settings(
             arm=wc.arm, seed=int(wc.seed), dtype=config["train"]["dtype"], **config["merge_check"]
         ),
-    log:
-        RUN_DIR + "/logs/check_merge/{arm}-seed{seed}.log",
-    benchmark:
-        RUN_DIR + "/benchmarks/check_merge/{arm}-seed{seed}.tsv"
     shell:
         "python envs/launch.py {params.env} python -m scripts.merge.check_merge --settings {params.settings:q}"
         " --base-model {input.base_model} --merged-model {input.merged} --trained-logits {input.logits}"

@@ -38,19 +38,19 @@ rule train_tunix:
         adapter=RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json",
         metrics=RUN_DIR + "/train/{arm}/seed{seed}/metrics.jsonl",
         run=RUN_DIR + "/train/{arm}/seed{seed}/run.json",
+    log:
+        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
     wildcard_constraints:
         arm=arms_trained_with("tunix"),
+    resources:
+        accelerator=1,
     params:
         code=code("scripts.train.train_tunix"),
         settings=lambda wc: settings(train=train_settings(wc), mesh=arm(wc.arm)["train"]["mesh"]),
         state_dir=RUN_DIR + "/state/train",
         folder=subpath(output.run, parent=True),
-    log:
-        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
-    benchmark:
-        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
-    resources:
-        accelerator=1,
     shell:
         "python envs/launch.py jax python -m scripts.train.train_tunix --settings {params.settings:q}"
         " --base-model {input.base_model} --tokens {input.tokens} --state-dir {params.state_dir}"
@@ -67,8 +67,14 @@ rule train_trl:
         adapter=RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json",
         metrics=RUN_DIR + "/train/{arm}/seed{seed}/metrics.jsonl",
         run=RUN_DIR + "/train/{arm}/seed{seed}/run.json",
+    log:
+        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
     wildcard_constraints:
         arm=arms_trained_with("trl"),
+    resources:
+        accelerator=1,
     params:
         code=code("scripts.train.train_trl"),
         env=torch_env,
@@ -80,12 +86,6 @@ rule train_trl:
         ),
         state_dir=RUN_DIR + "/state/train",
         folder=subpath(output.run, parent=True),
-    log:
-        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
-    benchmark:
-        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
-    resources:
-        accelerator=1,
     shell:
         "OMP_NUM_THREADS=1 python envs/launch.py {params.env}"
         " torchrun --standalone --nproc-per-node {params.processes} -m scripts.train.train_trl"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 
 class UserError(Exception):
@@ -12,7 +13,13 @@ class UserError(Exception):
     what to do; it is shown as one line."""
 
 
-def entry_point(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], None]:
+class Main(Protocol):
+    """An entry script's `main`: arguments as a list, or the command line's."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> None: ...
+
+
+def entry_point(main: Main) -> Main:
     """Decorates an entry script's `main`: a UserError becomes one line on stderr and exit status 2."""
 
     @functools.wraps(main)

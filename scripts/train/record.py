@@ -24,15 +24,11 @@ class MetricsLog:
         write_jsonl(path, kept)
         self.path = path
         self.rows: list[dict[str, Any]] = kept
+        self.resumed_after_sec = kept[-1]["elapsed_sec"] if kept else 0.0
+        self._first_step = resumed_step + 1
         self._real_tokens = real_tokens
         self._padded_tokens = padded_tokens_per_step
-        self._before_sec = kept[-1]["elapsed_sec"] if kept else 0.0
         self._started = time.perf_counter()
-
-    @property
-    def elapsed_sec(self) -> float:
-        """Seconds of training so far, over all the processes that a resumed run took."""
-        return self._before_sec + time.perf_counter() - self._started
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Records optimizer step `step` (from 1)."""
@@ -42,7 +38,8 @@ class MetricsLog:
             "learning_rate": learning_rate,
             "real_tokens": int(self._real_tokens[step - 1]),
             "padded_tokens": self._padded_tokens,
-            "elapsed_sec": self.elapsed_sec,
+            "elapsed_sec": self.resumed_after_sec + time.perf_counter() - self._started,
+            "first_in_process": step == self._first_step,
         }
         self.rows.append(row)
         with open(self.path, "a", encoding="utf-8") as handle:
@@ -57,22 +54,31 @@ class FinishedRun:
     lora_parameters: int
 
 
-def summarize(rows: list[dict[str, Any]], samples_per_step: int) -> dict[str, Any]:
-    """Totals of a finished run from its metrics rows, for run.json.
+def summarize(log: MetricsLog, samples_per_step: int, process_sec: float) -> dict[str, Any]:
+    """Totals of a finished run, for run.json; `process_sec` is how long the process that finished it has run.
 
-    `timed_*` counts the steps after the first, whose time is not compilation: their tokens over `timed_sec` are the
-    throughput.
+    `timed_*` leaves out the first step of each process, whose time is mostly compilation: their tokens over
+    `timed_sec` are the throughput. The wall-clock counts all the steps, of earlier processes too, and the start of the
+    last process.
     """
-    timed = rows[1:]
+    rows = log.rows
+    durations = [
+        row["elapsed_sec"] - before for row, before in zip(rows, [0.0, *(r["elapsed_sec"] for r in rows)], strict=False)
+    ]
+    timed = [(row, seconds) for row, seconds in zip(rows, durations, strict=True) if not row["first_in_process"]]
+    train_sec = rows[-1]["elapsed_sec"]
+    start_sec = process_sec - (train_sec - log.resumed_after_sec)
     return {
         "optimizer_steps": len(rows),
         "samples": len(rows) * samples_per_step,
         "real_tokens": sum(row["real_tokens"] for row in rows),
         "padded_tokens": sum(row["padded_tokens"] for row in rows),
-        "first_step_sec": rows[0]["elapsed_sec"],
-        "timed_sec": rows[-1]["elapsed_sec"] - rows[0]["elapsed_sec"],
+        "start_sec": start_sec,
+        "first_step_sec": durations[0],
+        "timed_sec": sum(seconds for _, seconds in timed),
         "timed_samples": len(timed) * samples_per_step,
-        "timed_real_tokens": sum(row["real_tokens"] for row in timed),
-        "timed_padded_tokens": sum(row["padded_tokens"] for row in timed),
+        "timed_real_tokens": sum(row["real_tokens"] for row, _ in timed),
+        "timed_padded_tokens": sum(row["padded_tokens"] for row, _ in timed),
+        "wall_clock_sec": start_sec + train_sec,
         "final_loss": sum(row["loss"] for row in rows[-FINAL_LOSS_STEPS:]) / len(rows[-FINAL_LOSS_STEPS:]),
     }

@@ -89,9 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seed": train.seed,
         "backend": "tunix",
         "hardware": train.hardware,
-        **summarize(log.rows, train.samples_per_step),
-        "start_sec": time.perf_counter() - started - log.elapsed_sec,
-        "wall_clock_sec": time.perf_counter() - started,
+        **summarize(log, train.samples_per_step, time.perf_counter() - started),
         "lora_parameters": finished.lora_parameters,
         "provenance": provenance("scripts.train.train_tunix", asdict(settings), PACKAGES),
     }

@@ -22,15 +22,29 @@ def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_the_summary_times_the_steps_after_the_first() -> None:
+def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None:
+    """Twelve steps of a second each; the first of each of two processes took ten more."""
+    elapsed = [11.0, 12, 13, 14, 15, 26, 27, 28, 29, 30, 31, 32]
     rows = [
-        {"step": s, "loss": float(s), "real_tokens": 10 * s, "padded_tokens": 100, "elapsed_sec": 30.0 + s}
-        for s in range(1, 13)
+        {
+            "step": step,
+            "loss": float(step),
+            "real_tokens": 10 * step,
+            "padded_tokens": 100,
+            "elapsed_sec": seconds,
+            "first_in_process": step in (1, 6),
+        }
+        for step, seconds in enumerate(elapsed, start=1)
     ]
-    summary = summarize(rows, samples_per_step=8)
+    log = MetricsLog(tmp_path / "metrics.jsonl", resumed_step=0, real_tokens=np.array([]), padded_tokens_per_step=100)
+    log.rows, log.resumed_after_sec = rows, 15.0
+    summary = summarize(log, samples_per_step=8, process_sec=20.0)
     assert summary["samples"] == 96
     assert summary["real_tokens"] == 10 * sum(range(1, 13))
-    assert summary["timed_real_tokens"] == summary["real_tokens"] - 10
-    assert summary["first_step_sec"] == 31.0
-    assert summary["timed_sec"] == pytest.approx(11.0)
+    assert summary["timed_real_tokens"] == summary["real_tokens"] - 10 - 60
+    assert summary["timed_samples"] == 80
+    assert summary["timed_sec"] == pytest.approx(10.0)
+    assert summary["first_step_sec"] == 11.0
+    assert summary["start_sec"] == pytest.approx(20.0 - 17.0)
+    assert summary["wall_clock_sec"] == pytest.approx(3.0 + 32.0)
     assert summary["final_loss"] == pytest.approx(sum(range(3, 13)) / 10)

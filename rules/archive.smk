@@ -1,0 +1,51 @@
+# One file that keeps a run, and the configuration as it was resolved.
+rule resolved_config:
+    input:
+        lock="envs/analysis.txt",
+    output:
+        RUN_DIR + "/config.json",
+    log:
+        RUN_DIR + "/logs/resolved_config.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/resolved_config.tsv"
+    params:
+        code=code("scripts.archive.resolved_config"),
+        settings=settings(**config),
+    shell:
+        "python envs/launch.py analysis python -m scripts.archive.resolved_config --settings {params.settings:q}"
+        " --output {output} > {log} 2>&1"
+
+
+rule archive:
+    input:
+        summary=RUN_DIR + "/summary.md",
+        config=RUN_DIR + "/config.json",
+        costs=RUN_DIR + "/costs.json",
+        tables=expand(RUN_DIR + "/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex", "html"]),
+        figures=expand(RUN_DIR + "/figures/{figure}.svg", figure=FIGURES),
+        data=RUN_DIR + "/data/report.json",
+        base_model=BASE_MODEL,
+        runs=RUN_RECORDS,
+        metrics=arm_files("train/{arm}/seed{seed}/metrics.jsonl", TRAINED_ARMS),
+        adapters=arm_files("train/{arm}/seed{seed}/adapter/manifest.json", TRAINED_ARMS),
+        models=arm_files("models/{arm}/seed{seed}/manifest.json", TRAINED_ARMS),
+        merge_checks=arm_files("merge_checks/{arm}/seed{seed}.json", TRAINED_ARMS),
+        samples=arm_files("samples/{arm}/seed{seed}.jsonl"),
+        verdicts=arm_files("verdicts/{arm}/seed{seed}.jsonl"),
+        simulations=arm_files("verdicts/{arm}/seed{seed}.report.json"),
+        scores=SCORES,
+        benches=BENCHES,
+        raw=expand(RUN_DIR + "/bench/{arm}/raw/{cell}.json", arm=ARM_NAMES, cell=BENCH_CELLS),
+        hardware="resources/hardware.yaml",
+        locks=sorted(str(path) for path in Path("envs").glob("*.txt")),
+    output:
+        RUN_DIR + "/archive.tar.gz",
+    log:
+        RUN_DIR + "/logs/archive.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/archive.tsv"
+    params:
+        code=code("scripts.archive.archive"),
+    shell:
+        "python envs/launch.py analysis python -m scripts.archive.archive --files {input} --output {output}"
+        " > {log} 2>&1"

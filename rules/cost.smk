@@ -1,0 +1,38 @@
+# What training and serving cost. Only this rule and what follows it depend on prices.
+
+
+def hardware_used():
+    """Names of the hardware entries that an arm trains or serves on, each once."""
+    used = [part["hardware"] for entry in ARMS for part in (entry["train"], entry["serve"]) if part]
+    return list(dict.fromkeys(used))
+
+
+rule cost:
+    input:
+        runs=arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS),
+        benches=expand(RUN_DIR + "/bench/{arm}.json", arm=ARM_NAMES),
+        lock="envs/analysis.txt",
+    output:
+        RUN_DIR + "/costs.json",
+    log:
+        RUN_DIR + "/logs/cost.log",
+    benchmark:
+        RUN_DIR + "/benchmarks/cost.tsv"
+    params:
+        code=code("scripts.cost.cost"),
+        settings=settings(
+            price=config["cost"]["price"],
+            usd_per_hour={name: HARDWARE[name]["usd_per_hour"][config["cost"]["price"]] for name in hardware_used()},
+            serving_hours=config["cost"]["serving_hours"],
+            arms=[
+                {
+                    "name": entry["name"],
+                    "train": entry["train"]["hardware"] if entry["train"] else None,
+                    "serve": entry["serve"]["hardware"],
+                }
+                for entry in ARMS
+            ],
+        ),
+    shell:
+        "python envs/launch.py analysis python -m scripts.cost.cost --settings {params.settings:q}"
+        " --runs {input.runs} --benches {input.benches} --output {output} > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""One file that keeps a run: results, configuration, locks, commit and hashes."""

@@ -1,0 +1,146 @@
+"""What must hold between the keys of a configuration whose keys have the right types."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardware_file: str) -> list[str]:
+    """One line for each contradiction between keys, and between arms and the entries of `hardware_file`."""
+    return [
+        *_name_problems(config),
+        *_token_problems(config),
+        *_step_problems(config),
+        *_verilog_problems(config),
+        *(
+            line
+            for index, arm in enumerate(config["arms"])
+            for line in _arm_problems(f"arms[{index}]", arm, config, hardware, hardware_file)
+        ),
+    ]
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word most like `word`, or None where none is near."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def data_shards(train: dict[str, Any]) -> int:
+    """Parts that a trained arm's batch is split into: the mesh's fsdp axis (tunix) or the processes (trl)."""
+    return int(train["mesh"]["fsdp"] if train["backend"] == "tunix" else train["processes"])
+
+
+def _name_problems(config: dict[str, Any]) -> Iterator[str]:
+    names = [arm["name"] for arm in config["arms"]]
+    for index, name in enumerate(names):
+        # Compared without case, since file systems may do so too.
+        earlier = [other for other in names[:index] if other.lower() == name.lower()]
+        if earlier:
+            yield f"arms[{index}].name: found {name!r}, expected a name unlike arms[{names.index(earlier[0])}].name"
+    if config["baseline_arm"] not in names:
+        near = nearest(config["baseline_arm"], names)
+        yield (
+            f"baseline_arm: found {config['baseline_arm']!r}, expected one of the arms {', '.join(names)}"
+            f"{f'; did you mean {near}?' if near else ''}"
+        )
+
+
+def _token_problems(config: dict[str, Any]) -> Iterator[str]:
+    longest = config["serve"]["max_model_len_tokens"]
+    for index, context in enumerate(config["bench"]["contexts"]):
+        needed = context["input_tokens"] + context["output_tokens"]
+        if needed > longest:
+            yield (
+                f"bench.contexts[{index}]: found {context['input_tokens']} + {context['output_tokens']} = "
+                f"{needed} tokens, expected at most serve.max_model_len_tokens = {longest} tokens"
+            )
+    if config["verilog"]["max_new_tokens"] >= longest:
+        yield (
+            f"verilog.max_new_tokens: found {config['verilog']['max_new_tokens']} tokens, expected less than "
+            f"serve.max_model_len_tokens = {longest} tokens, which the prompt needs too"
+        )
+
+
+def _step_problems(config: dict[str, Any]) -> Iterator[str]:
+    train, rows = config["train"], config["data"]["max_rows"]
+    if rows is not None:
+        steps = train["epochs"] * (rows // train["samples_per_step"])
+        if train["warmup_steps"] > steps:
+            yield (
+                f"train.warmup_steps: found {train['warmup_steps']} optimizer steps, expected at most {steps}: "
+                f"data.max_rows = {rows} rows give no more"
+            )
+
+
+def _verilog_problems(config: dict[str, Any]) -> Iterator[str]:
+    samples = config["verilog"]["samples_per_problem"]
+    for index, k in enumerate(config["verilog"]["pass_at_k"]):
+        if k > samples:
+            yield (
+                f"verilog.pass_at_k[{index}]: found {k} samples, expected at most "
+                f"verilog.samples_per_problem = {samples} samples"
+            )
+
+
+def _arm_problems(
+    path: str, arm: dict[str, Any], config: dict[str, Any], hardware: dict[str, Any], hardware_file: str
+) -> Iterator[str]:
+    for role in ("train", "serve"):
+        if arm[role] is None:
+            continue
+        name = arm[role]["hardware"]
+        if name not in hardware:
+            near = nearest(name, list(hardware))
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(hardware)}"
+            yield f"{path}.{role}.hardware: found {name!r}, expected an entry of {hardware_file}; {hint}"
+            continue
+        price = config["cost"]["price"]
+        if hardware[name]["usd_per_hour"][price] is None:
+            yield (
+                f"{path}.{role}.hardware: found null as the {price} price of {name} in {hardware_file}, expected "
+                "a price above 0 [USD/h], since cost.price asks for it"
+            )
+        if role == "train":
+            yield from _train_problems(f"{path}.train", arm["train"], config["train"], hardware[name])
+        else:
+            yield from _serve_problems(f"{path}.serve", arm["serve"], hardware[name])
+
+
+def _train_problems(path: str, train: dict[str, Any], shared: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    accelerator = entry["kind"] != "cpu"
+    if train["backend"] == "tunix":
+        mesh = train["mesh"]
+        if accelerator and mesh["fsdp"] * mesh["tp"] != entry["chips"]:
+            yield (
+                f"{path}.mesh: found {mesh['fsdp']} x {mesh['tp']} = {mesh['fsdp'] * mesh['tp']} devices, "
+                f"expected the {entry['chips']} chips of {train['hardware']}"
+            )
+    elif entry["kind"] == "tpu":
+        yield f"{path}.backend: found trl on {train['hardware']}, expected kind cpu or gpu: TRL does not run on a TPU"
+    elif accelerator and train["processes"] > entry["chips"]:
+        yield (
+            f"{path}.processes: found {train['processes']} processes, expected at most the {entry['chips']} chips "
+            f"of {train['hardware']}"
+        )
+    yield from _batch_problems(path, train, shared)
+
+
+def _batch_problems(path: str, train: dict[str, Any], shared: dict[str, Any]) -> Iterator[str]:
+    shards, micro, step = data_shards(train), shared["micro_batch_size"], shared["samples_per_step"]
+    if step % (micro * shards):
+        key = f"{path}.mesh.fsdp" if train["backend"] == "tunix" else f"{path}.processes"
+        yield (
+            f"train.samples_per_step: found {step} samples, expected a multiple of train.micro_batch_size x {key} = "
+            f"{micro} x {shards} samples"
+        )
+
+
+def _serve_problems(path: str, serve: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    if entry["kind"] != "cpu" and serve["tensor_parallel_size"] > entry["chips"]:
+        yield (
+            f"{path}.tensor_parallel_size: found {serve['tensor_parallel_size']} devices, expected at most the "
+            f"{entry['chips']} chips of {serve['hardware']}"
+        )

@@ -1,0 +1,335 @@
+"""The rows of each table, from the results, the costs and the hardware entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.common.spread import Spread
+from scripts.report.notes import bench_notes, price_notes, ratio_notes, scale_notes, seed_notes
+from scripts.report.results import (
+    Arm,
+    Hardware,
+    Results,
+    cell_at,
+    context_label,
+    contexts_of,
+    rate_label,
+    rates_of,
+)
+from scripts.report.table import Cell, Row, Table
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the tables depend on: arms in order, the hardware entries that they use, and which price was used."""
+
+    arms: tuple[Arm, ...]
+    baseline_arm: str
+    hardware: dict[str, Hardware]
+    price: str
+
+    def __post_init__(self) -> None:
+        if self.baseline_arm not in [arm.name for arm in self.arms]:
+            raise ValueError(f"baseline_arm: found {self.baseline_arm!r}, which is no arm")
+
+
+def all_tables(results: Results, costs: dict[str, Any], settings: Settings) -> list[Table]:
+    """Every table, in the order of the summary."""
+    return [
+        hardware_table(settings),
+        training_table(results, costs, settings),
+        evaluation_table(results, settings),
+        inference_table(results, settings),
+        inference_by_rate_table(results, settings),
+        cost_per_million_tokens_table(results, costs, settings),
+        tco_table(results, costs, settings),
+    ]
+
+
+def hardware_table(settings: Settings) -> Table:
+    """What each arm trains and serves on, with the price used; what is unknown for all arms is left out."""
+    quantities: list[tuple[str, str, Callable[[Hardware], Cell]]] = [
+        ("Hardware", "", lambda entry: entry.label),
+        ("Kind", "", lambda entry: entry.kind),
+        ("Chips", "", lambda entry: entry.chips),
+        ("Memory a chip", "GiB", lambda entry: entry.hbm_gib),
+        ("Memory, all chips", "GiB", lambda entry: _times(entry.chips, entry.hbm_gib)),
+        ("Peak bf16, all chips", "TFLOP/s", lambda entry: _times(entry.chips, entry.peak_tflops_bf16)),
+        ("Memory bandwidth, all chips", "GB/s", lambda entry: _times(entry.chips, entry.memory_bandwidth_gb_per_sec)),
+        ("Interconnect a chip", "GB/s", lambda entry: entry.interconnect_gb_per_sec),
+        ("Region", "", lambda entry: entry.region),
+        (f"Price, {settings.price.replace('_', ' ')}", "USD/h", lambda entry: entry.usd_per_hour[settings.price]),
+    ]
+    rows: list[Row] = []
+    for section, used in (
+        ("Training", [arm.train_hardware for arm in settings.arms]),
+        ("Serving", [arm.serve_hardware for arm in settings.arms]),
+    ):
+        entries = [settings.hardware[name] if name else None for name in used]
+        for label, unit, quantity in quantities:
+            cells = tuple(quantity(entry) if entry else None for entry in entries)
+            if any(cell is not None for cell in cells):
+                rows.append(Row(label, unit, cells, form="exact", section=section))
+    rows.append(
+        Row(
+            "Tensor parallelism",
+            "chips",
+            tuple(arm.tensor_parallel_size for arm in settings.arms),
+            form="exact",
+            section="Serving",
+        )
+    )
+    return _table("hardware", "Hardware", rows, settings, price_notes(settings.arms, settings.hardware, settings.price))
+
+
+def training_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
+    """Time, throughput, loss and cost of one training run; dashes for untuned arms."""
+
+    def over_seeds(quantity: Callable[[dict[str, Any]], float | None]) -> tuple[Cell, ...]:
+        return tuple(results.of_runs(arm.name, quantity) for arm in settings.arms)
+
+    def rate(numerator: str, denominator: str) -> tuple[Cell, ...]:
+        return over_seeds(lambda run: run[numerator] / run[denominator] if run[denominator] else None)
+
+    rows = [
+        Row("Backend", "", tuple(arm.train_backend for arm in settings.arms)),
+        Row("LoRA parameters", "", over_seeds(lambda run: run["lora_parameters"]), form="integer"),
+        Row("Optimizer steps", "", over_seeds(lambda run: run["optimizer_steps"]), form="integer"),
+        Row("Samples", "", over_seeds(lambda run: run["samples"]), form="integer"),
+        Row("Real tokens", "", over_seeds(lambda run: run["real_tokens"]), form="integer"),
+        Row("Padded tokens", "", over_seeds(lambda run: run["padded_tokens"]), form="integer"),
+        Row("Wall-clock time", "h", over_seeds(lambda run: run["wall_clock_sec"] / 3600), "lower"),
+        Row("Start and first step", "s", over_seeds(lambda run: run["start_sec"] + run["first_step_sec"]), "lower"),
+        *(
+            row
+            for section, prefix, seconds in (
+                ("Whole run", "", "wall_clock_sec"),
+                ("After the first step", "timed_", "timed_sec"),
+            )
+            for row in (
+                Row(
+                    "Throughput, real tokens",
+                    "tokens/s",
+                    rate(f"{prefix}real_tokens", seconds),
+                    "higher",
+                    section=section,
+                ),
+                Row(
+                    "Throughput, padded tokens",
+                    "tokens/s",
+                    rate(f"{prefix}padded_tokens", seconds),
+                    "higher",
+                    section=section,
+                ),
+                Row("Time per sample", "s", rate(seconds, f"{prefix}samples"), "lower", section=section),
+            )
+        ),
+        Row("Final loss", "nats/token", over_seeds(lambda run: run["final_loss"]), "lower", section="Result"),
+        Row("Cost of one run", "USD", _training_cost(costs, "cost_usd", settings), "lower", "usd", "Result"),
+    ]
+    notes = [
+        "Whole run: the wall-clock time, start and compilation included, which is what is paid for. Compilation is "
+        "in the first step.",
+        "Final loss: mean of the last steps, as run.json has it.",
+        *seed_notes(rows),
+        *scale_notes("Trained", results, settings.arms, settings.hardware),
+    ]
+    return _table("training", "Training", rows, settings, notes)
+
+
+def evaluation_table(results: Results, settings: Settings) -> Table:
+    """pass@k, problems solved and what became of the samples."""
+
+    def over_seeds(quantity: Callable[[dict[str, Any]], float | None]) -> tuple[Cell, ...]:
+        return tuple(results.of_scores(arm.name, quantity) for arm in settings.arms)
+
+    scores = [score for entries in results.scores.values() for score in entries]
+    ks = sorted({k for score in scores for k in score["pass_at_k"]}, key=int)
+    verdicts = dict.fromkeys(name for score in scores for name, count in score["verdict_counts"].items() if count)
+    rows = [
+        *(Row(f"pass@{k}", "", over_seeds(_entry("pass_at_k", k)), "higher", "fraction") for k in ks),
+        Row(
+            "Problems solved by any sample", "", over_seeds(lambda score: score["problems_solved"]), "higher", "integer"
+        ),
+        Row("Problems", "", over_seeds(lambda score: score["problems"]), form="integer"),
+        Row("Samples per problem", "", over_seeds(lambda score: score["samples_per_problem"]), form="integer"),
+        Row("Samples passed", "", over_seeds(lambda score: score["samples_passed"]), "higher", "integer"),
+        *(
+            Row(
+                name.replace("_", " ").capitalize(),
+                "samples",
+                over_seeds(_count("verdict_counts", name)),
+                form="integer",
+                section="Verdicts",
+            )
+            for name in verdicts
+        ),
+    ]
+    simulators = sorted({score["icarus_version"] for score in scores})
+    unsolvable = sorted({problem for score in scores for problem in score["unsolvable_problems"]})
+    notes = ["pass@k is the unbiased estimator over the samples of a problem, averaged over problems."]
+    notes += [f"Simulated by Icarus Verilog {' and '.join(simulators)}.", *seed_notes(rows)]
+    if unsolvable:
+        notes.append(f"Counted, though their own reference fails on this simulator: {', '.join(unsolvable)}.")
+    notes += scale_notes("Served", results, settings.arms, settings.hardware)
+    return _table("evaluation", "Evaluation", rows, settings, notes)
+
+
+def inference_table(results: Results, settings: Settings) -> Table:
+    """For each context the peak throughput over the rates, and latency at the lowest, a middle and the highest rate."""
+    rates = rates_of(results.benches)
+    shown = list(dict.fromkeys([rates[0], rates[(len(rates) - 1) // 2], rates[-1]]))
+    rows = []
+    for context in contexts_of(results.benches):
+        section = context_label(context)
+        peaks = tuple(_peak(results.benches[arm.name], context) for arm in settings.arms)
+        rows.append(Row("Peak output throughput", "tokens/s", peaks, "higher", section=section))
+        rows += [row for rate in shown for row in _latency_rows(results, settings, context, rate, section)]
+    notes = ["Peak: the highest of all request rates; table inference_by_rate has every rate."]
+    notes += [*bench_notes(results.benches), *scale_notes("Served", results, settings.arms, settings.hardware)]
+    return _table("inference", "Inference", rows, settings, notes)
+
+
+def inference_by_rate_table(results: Results, settings: Settings) -> Table:
+    """Throughput and latency of every context and request rate."""
+    rows = []
+    for context in contexts_of(results.benches):
+        for rate in rates_of(results.benches):
+            section = f"{context_label(context)}, {rate_label(rate)}"
+            throughput = _of_cells(results, settings, context, rate, lambda cell: cell["output_tokens_per_sec"])
+            rows.append(Row("Output throughput", "tokens/s", throughput, "higher", section=section))
+            rows += _latency_rows(results, settings, context, rate, section, "")
+            for name, quantile in (("ttft_ms", "p99"), ("itl_ms", "p99")):
+                cells = _of_cells(results, settings, context, rate, _latency(name, quantile))
+                rows.append(Row(f"P99 {name[:-3].upper()}", "ms", cells, "lower", section=section))
+    notes = [*bench_notes(results.benches), *scale_notes("Served", results, settings.arms, settings.hardware)]
+    return _table("inference_by_rate", "Inference at every request rate", rows, settings, notes)
+
+
+def cost_per_million_tokens_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
+    """USD per million tokens trained, and per million output tokens of each context."""
+    rows = [
+        Row(f"Trained, {kind} tokens", "USD/M tokens", cells, "lower", "usd", "Training")
+        for kind in ("real", "padded")
+        for cells in [_training_cost(costs, f"usd_per_million_{kind}_tokens", settings)]
+    ]
+    for context in contexts_of(results.benches):
+        section = f"Output, {context_label(context)}"
+        servings = [_serving_cost(costs, arm.name, context) for arm in settings.arms]
+        peaks = tuple(entry["peak"]["usd_per_million_output_tokens"] if entry else None for entry in servings)
+        rows.append(Row("At peak throughput", "USD/M tokens", peaks, "lower", "usd", section))
+        for rate in rates_of(results.benches):
+            cells = tuple(_usd_at(serving, rate) for serving in servings)
+            rows.append(Row(rate_label(rate).capitalize(), "USD/M tokens", cells, "lower", "usd", section))
+    notes = [*seed_notes(rows), *price_notes(settings.arms, settings.hardware, settings.price)]
+    notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
+    return _table("cost_per_million_tokens", "Cost per million tokens", rows, settings, notes)
+
+
+def tco_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
+    """Cost of one training run, then of serving for each of the configured times."""
+    entries = [costs["arms"][arm.name] for arm in settings.arms]
+    rows = [
+        Row("Training", "USD", _training_cost(costs, "cost_usd", settings), "lower", "usd"),
+        Row("Serving, one hour", "USD", tuple(entry["serving"]["usd_per_hour"] for entry in entries), "lower", "usd"),
+    ]
+    for position, total in enumerate(entries[0]["tco"]):
+        cells = tuple(_spread(entry["tco"][position]["usd"]) for entry in entries)
+        rows.append(Row(f"Training and {total['serving_hours']:g} h of serving", "USD", cells, "lower", "usd"))
+    untuned = [arm.name for arm in settings.arms if arm.train_hardware is None]
+    notes = ["Serving is paid by the hour, busy or idle.", *seed_notes(rows)]
+    notes += [f"Untuned, so nothing is paid for training: {', '.join(untuned)}."] if untuned else []
+    notes += price_notes(settings.arms, settings.hardware, settings.price)
+    notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
+    return _table("tco", "Total cost of ownership", rows, settings, notes)
+
+
+def _table(name: str, title: str, rows: Sequence[Row], settings: Settings, notes: Sequence[str]) -> Table:
+    return Table(
+        name,
+        title,
+        tuple(arm.name for arm in settings.arms),
+        tuple(arm.label for arm in settings.arms),
+        settings.baseline_arm,
+        tuple(rows),
+        (*ratio_notes(rows, settings.arms, settings.baseline_arm), *notes),
+    )
+
+
+def _times(chips: int, quantity: float | None) -> float | None:
+    return None if quantity is None else chips * quantity
+
+
+def _entry(key: str, name: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda score: score[key].get(name)
+
+
+def _count(key: str, name: str) -> Callable[[dict[str, Any]], float | None]:
+    """A verdict that a score does not list has not occurred."""
+    return lambda score: score[key].get(name, 0)
+
+
+def _latency(name: str, statistic: str) -> Callable[[dict[str, Any]], Cell]:
+    return lambda cell: cell[name][statistic]
+
+
+def _latency_rows(
+    results: Results,
+    settings: Settings,
+    context: tuple[int, int],
+    rate: float | str,
+    section: str,
+    at: str | None = None,
+) -> list[Row]:
+    suffix = f", {rate_label(rate)}" if at is None else at
+    return [
+        Row(
+            f"Median {name[:-3].upper()}{suffix}",
+            "ms",
+            _of_cells(results, settings, context, rate, _latency(name, "median")),
+            "lower",
+            section=section,
+        )
+        for name in ("ttft_ms", "tpot_ms")
+    ]
+
+
+def _of_cells(
+    results: Results,
+    settings: Settings,
+    context: tuple[int, int],
+    rate: float | str,
+    quantity: Callable[[dict[str, Any]], Cell],
+) -> tuple[Cell, ...]:
+    cells = [cell_at(results.benches[arm.name], context, rate) for arm in settings.arms]
+    return tuple(quantity(cell) if cell else None for cell in cells)
+
+
+def _peak(bench: dict[str, Any], context: tuple[int, int]) -> float | None:
+    values = [
+        cell["output_tokens_per_sec"]
+        for cell in bench["cells"]
+        if (cell["input_tokens"], cell["output_tokens"]) == context and cell["output_tokens_per_sec"] is not None
+    ]
+    return max(values, default=None)
+
+
+def _training_cost(costs: dict[str, Any], key: str, settings: Settings) -> tuple[Cell, ...]:
+    trainings = [costs["arms"][arm.name]["training"] for arm in settings.arms]
+    return tuple(_spread(training[key]) if training else None for training in trainings)
+
+
+def _serving_cost(costs: dict[str, Any], arm: str, context: tuple[int, int]) -> dict[str, Any] | None:
+    contexts = costs["arms"][arm]["serving"]["contexts"]
+    return next((entry for entry in contexts if (entry["input_tokens"], entry["output_tokens"]) == context), None)
+
+
+def _usd_at(serving: dict[str, Any] | None, rate: float | str) -> float | None:
+    cells = serving["by_rate"] if serving else []
+    return next((cell["usd_per_million_output_tokens"] for cell in cells if cell["request_rate_per_sec"] == rate), None)
+
+
+def _spread(entry: dict[str, Any] | None) -> Spread | None:
+    return Spread(**entry) if entry else None

@@ -1,0 +1,260 @@
+"""The default run from end to end with the real stack: killed at every stage, finished, read, and changed.
+
+One run serves all these tests, in the order of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+
+from tests.workflow_project import copy_project, planned_rules, snakemake
+
+pytestmark = pytest.mark.e2e
+
+# Entry scripts that are killed once each while they work.
+KILLED = [
+    "scripts.data.prepare",
+    "scripts.train.train_tunix",
+    "scripts.train.train_trl",
+    "scripts.merge.check_merge",
+    "scripts.serve.bench",
+    "scripts.verilog.generate",
+    "scripts.verilog.simulate",
+    "scripts.report.tables",
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = copy_project(tmp_path_factory.mktemp("mini"))
+    yield folder
+    for process in processes_in(folder):
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def run_dir(project: Path) -> Path:
+    return project / "results/mini"
+
+
+def processes_in(project: Path) -> list[psutil.Process]:
+    """Processes that work below `project`, such as jobs and the servers that they started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(project) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "envs/launch.py", "driver", "snakemake", *arguments]
+    log = open(project / "snakemake.log", "a")  # noqa: SIM115  the process writes to it
+    return subprocess.Popen(
+        command, cwd=project, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, text=True
+    )
+
+
+def find_step(project: Path, module: str) -> psutil.Process | None:
+    for process in processes_in(project):
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if module in line and "-m" in line and "torchrun" not in " ".join(line) and "python" in Path(line[0]).name:
+            return process
+    return None
+
+
+def wait_for_step(project: Path, module: str, run: subprocess.Popen[str]) -> psutil.Process:
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline:
+        if process := find_step(project, module):
+            return process
+        assert run.poll() is None, (project / "snakemake.log").read_text()[-3000:]
+        time.sleep(0.2)
+    raise AssertionError(f"{module} never ran")
+
+
+def assert_nothing_runs(project: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and processes_in(project):
+        time.sleep(0.5)
+    assert [process.cmdline() for process in processes_in(project)] == []
+
+
+@pytest.mark.parametrize("module", KILLED)
+def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(project: Path, module: str) -> None:
+    run = start(project, "all")
+    step = wait_for_step(project, module, run)
+    # Serving is killed with its server up, training with its model loaded: wherever that is, the run must survive it.
+    time.sleep(
+        {"scripts.serve.bench": 20, "scripts.verilog.generate": 15, "scripts.train.train_tunix": 30}.get(module, 1)
+    )
+    step.kill()
+    assert run.wait(timeout=300) != 0
+    assert_nothing_runs(project)
+
+
+def test_snakemake_itself_may_be_killed(project: Path) -> None:
+    """Its job runs on and its lock stays; `make all` needs no such lock, and waits for the job's own."""
+    run = start(project, "all", "--nolock")
+    wait_for_step(project, "scripts.serve.bench", run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait(timeout=30)
+
+
+def test_the_run_completes_after_all_that(project: Path, run_dir: Path) -> None:
+    run = start(project, "all", "--nolock", "--report-after-run", "--report", "results/mini/report.html")
+    assert run.wait(timeout=2400) == 0, (project / "snakemake.log").read_text()[-5000:]
+    assert_nothing_runs(project)
+    assert (run_dir / "report.html").stat().st_size > 100_000
+
+
+def test_running_it_again_has_nothing_to_do(project: Path) -> None:
+    assert planned_rules(snakemake(project, "-n", "all")) == {}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "schema", "count"),
+    [
+        ("bench/*.json", "bench", 3),
+        ("scores/*/*.json", "score", 3),
+        ("costs.json", "costs", 1),
+        ("train/*/*/run.json", "train_run", 2),
+        ("merge_checks/*/*.json", "merge_check", 2),
+        ("data/report.json", "data_report", 1),
+    ],
+)
+def test_results_follow_their_schemas(project: Path, run_dir: Path, pattern: str, schema: str, count: int) -> None:
+    files = sorted(run_dir.glob(pattern))
+    assert len(files) == count
+    rules = read(project / f"schemas/results/{schema}.schema.json")
+    for file in files:
+        jsonschema.validate(read(file), rules)
+
+
+def metrics(run_dir: Path, arm: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / f"train/{arm}/seed0/metrics.jsonl").read_text().splitlines()]
+
+
+def test_both_backends_start_from_the_same_loss_on_the_same_samples(run_dir: Path) -> None:
+    """B is zero at first, so the first step's loss is the base model's: Tunix and TRL must agree on it."""
+    tunix, trl = metrics(run_dir, "tpu"), metrics(run_dir, "gpu")
+    assert tunix[0]["loss"] == pytest.approx(trl[0]["loss"], rel=1e-3)
+    assert [row["real_tokens"] for row in tunix] == [row["real_tokens"] for row in trl]
+    for first, second in zip(tunix, trl, strict=True):
+        assert first["learning_rate"] == pytest.approx(second["learning_rate"], rel=1e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("arm", ["tpu", "gpu"])
+def test_training_learns(run_dir: Path, arm: str) -> None:
+    rows = metrics(run_dir, arm)
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    assert sum(row["loss"] for row in rows[-10:]) / 10 < 0.5 * rows[0]["loss"]
+
+
+@pytest.mark.parametrize("arm", ["tpu", "gpu"])
+def test_the_merged_model_is_the_trained_one_and_not_the_base(run_dir: Path, arm: str) -> None:
+    check = read(run_dir / f"merge_checks/{arm}/seed0.json")
+    assert check["merged_against_trained"]["max_abs"] <= check["tolerance_max_abs"]
+    assert check["merged_against_trained"]["top1_agreement"] == 1.0
+    assert check["merged_against_base"]["max_abs"] > 100 * check["tolerance_max_abs"]
+
+
+@pytest.mark.parametrize("arm", ["tpu", "gpu"])
+def test_tuned_arms_solve_clearly_more_than_the_base(run_dir: Path, arm: str) -> None:
+    base, tuned = read(run_dir / "scores/base/seed0.json"), read(run_dir / f"scores/{arm}/seed0.json")
+    assert tuned["problems"] == base["problems"] >= 30
+    assert tuned["pass_at_k"]["1"] >= base["pass_at_k"]["1"] + 0.2
+    assert tuned["problems_solved"] > base["problems_solved"]
+
+
+@pytest.mark.parametrize("arm", ["base", "tpu", "gpu"])
+def test_every_benchmark_request_completed(run_dir: Path, arm: str) -> None:
+    cells = read(run_dir / f"bench/{arm}.json")["cells"]
+    assert len(cells) == 6
+    for cell in cells:
+        assert cell["completed"] == cell["prompts"]
+        assert cell["output_tokens_per_sec"] > 0
+        assert (run_dir / cell["raw"]).is_file()
+
+
+AFTER_SCORES = {"tables", "figures", "summary", "archive"}
+AFTER_MODELS = AFTER_SCORES | {"generate", "simulate", "score", "bench", "cost"}
+
+
+def edited(project: Path, file: str, old: str, new: str) -> dict[str, int]:
+    """What a dry run plans after one edit, which is undone."""
+    path = project / file
+    before = path.read_text()
+    stat = path.stat()
+    assert old in before
+    path.write_text(before.replace(old, new, 1))
+    try:
+        return planned_rules(snakemake(project, "-n", "all"))
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_comment_reruns_nothing(project: Path) -> None:
+    planned = edited(project, "scripts/train/train_tunix.py", "PACKAGES =", "# What the numbers depend on.\nPACKAGES =")
+    assert planned == {}
+
+
+def test_a_price_reruns_tables_only(project: Path) -> None:
+    planned = edited(project, "resources/hardware.yaml", "on_demand: 0.067", "on_demand: 0.076")
+    assert set(planned) == {"cost", "tables", "summary", "archive"}
+
+
+def test_the_number_of_samples_reruns_generation_onward(project: Path) -> None:
+    planned = edited(project, "config.yaml", "samples_per_problem: 5", "samples_per_problem: 6")
+    assert {"generate", "simulate", "score"} | AFTER_SCORES <= set(planned)
+    assert not {"train_tunix", "train_trl", "merge_orbax", "bench", "prepare_data"} & set(planned)
+
+
+def test_the_lora_rank_reruns_training_onward(project: Path) -> None:
+    planned = edited(project, "config.yaml", "lora_rank: 16", "lora_rank: 8")
+    assert {"train_tunix", "train_trl", "merge_orbax", "merge_peft", "check_merge"} | AFTER_MODELS <= set(planned)
+    assert not {"prepare_data", "base_model"} & set(planned)
+
+
+def test_a_formula_deep_in_an_import_reruns_its_step_onward(project: Path) -> None:
+    planned = edited(project, "scripts/merge/layout.py", "return self.scale * (", "return 2 * self.scale * (")
+    assert {"merge_orbax", "check_merge", "bench", "generate"} <= set(planned)
+    assert not {"train_tunix", "train_trl", "merge_peft"} & set(planned)
+
+
+def test_a_changed_lock_reruns_the_steps_of_that_environment(project: Path) -> None:
+    planned = edited(project, "envs/analysis.txt", "tabulate==", "# another build\ntabulate==")
+    assert {"simulate", "score", "tables"} <= set(planned)
+    assert not {"train_tunix", "generate", "bench"} & set(planned)
+
+
+def test_one_target_is_rebuilt_alone(project: Path, run_dir: Path) -> None:
+    target = run_dir / "tables/tco.md"
+    before = (run_dir / "bench/tpu.json").stat().st_mtime_ns
+    target.unlink()
+    result = snakemake(project, "results/mini/tables/tco.md")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "USD" in target.read_text() or "$" in target.read_text()
+    assert (run_dir / "bench/tpu.json").stat().st_mtime_ns == before

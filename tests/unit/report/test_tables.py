@@ -1,0 +1,173 @@
+"""Every table of a run, from result files to CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.cost import cost
+from scripts.report import tables
+from tests.unit import synthetic_run
+
+NAMES = ("hardware", "training", "evaluation", "inference", "inference_by_rate", "cost_per_million_tokens", "tco")
+
+
+def write_tables(folder: Path, settings: dict[str, Any] | None = None) -> Path:
+    costs = folder / "costs.json"
+    flags = synthetic_run.result_flags(folder, scores=False)
+    cost.main(["--settings", json.dumps(synthetic_run.cost_settings()), *flags, "--output", str(costs)])
+    flags = synthetic_run.result_flags(folder)
+    settings = settings or synthetic_run.table_settings()
+    output = folder / "tables"
+    tables.main(["--settings", json.dumps(settings), *flags, "--costs", str(costs), "--output-dir", str(output)])
+    return output
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tables(synthetic_run.write_run(tmp_path_factory.mktemp("run")))
+
+
+def rows_of(output: Path, name: str) -> dict[str, dict[str, str]]:
+    """The rows of a table's CSV, by section and quantity."""
+    with open(output / f"{name}.csv", newline="") as handle:
+        return {f"{row['section']}/{row['quantity']}".lstrip("/"): row for row in csv.DictReader(handle)}
+
+
+def test_every_table_is_written_in_every_form(output: Path) -> None:
+    assert {path.name for path in output.iterdir()} == {
+        f"{name}.{suffix}" for name in NAMES for suffix in ("csv", "md", "tex", "html")
+    }
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_every_table_of_measurements_names_the_machine_and_the_scale(output: Path, name: str) -> None:
+    text = (output / f"{name}.md").read_text()
+    assert "CPU, 2 cores (host: Imaginary CPU, 2 CPUs)" in text
+    assert "A miniature measured on a CPU" in text
+
+
+@pytest.mark.parametrize("name", ["hardware", "cost_per_million_tokens", "tco"])
+def test_every_table_of_costs_names_its_price_and_source(output: Path, name: str) -> None:
+    text = (output / f"{name}.tex").read_text()
+    assert "Price of CPU, 2 cores: 0.067 USD/h on demand; source: made up; date: not stated." in text
+
+
+def test_an_untuned_arm_has_dashes_and_blanks_for_training(output: Path) -> None:
+    for name, row in rows_of(output, "training").items():
+        assert row["base"] == "", name
+        assert row["base_vs_gpu"] == "", name
+    line = next(line for line in (output / "training.md").read_text().splitlines() if line.startswith("| Wall-clock"))
+    assert line.split("|")[2].strip() == "–"
+
+
+def test_training_speed_is_of_the_whole_run_and_without_its_start(output: Path) -> None:
+    rows = rows_of(output, "training")
+    whole = rows["Whole run/Throughput, real tokens"]
+    assert float(whole["gpu"]) == pytest.approx((240_000 / 120 + 240_000 / 121) / 2)
+    assert float(whole["tpu_vs_gpu"]) == pytest.approx(1.5)
+    assert whole["gpu_n"] == "2"
+    timed = rows["After the first step/Throughput, padded tokens"]
+    assert float(timed["gpu"]) == pytest.approx((459_264 / 100 + 459_264 / 101) / 2)
+    assert float(rows["After the first step/Time per sample"]["gpu"]) == pytest.approx(100.5 / 2392)
+    assert float(rows["Start and first step"]["gpu"]) == pytest.approx(20.0)
+
+
+def test_a_run_of_one_step_has_no_speed_after_it(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path, seeds=(0,))
+    run = {**synthetic_run.run_json("gpu", 0), "timed_sec": 0.0, "timed_samples": 0, "timed_real_tokens": 0}
+    (folder / "train/gpu/seed0/run.json").write_text(json.dumps(run))
+    rows = rows_of(write_tables(folder), "training")
+    assert rows["After the first step/Throughput, real tokens"]["gpu"] == ""
+    assert rows["After the first step/Time per sample"]["gpu"] == ""
+    assert float(rows["Whole run/Throughput, real tokens"]["gpu"]) == pytest.approx(2000)
+
+
+def test_evaluation_lists_the_verdicts_that_occurred(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path)
+    path = folder / "scores/base/seed0.json"
+    score = json.loads(path.read_text())
+    score["verdict_counts"] |= {"compile_error": 7, "no_module": 0}
+    score["unsolvable_problems"] = ["Prob099_x"]
+    path.write_text(json.dumps(score))
+    output = write_tables(folder)
+    rows = rows_of(output, "evaluation")
+    note = "- Counted, though their own reference fails on this simulator: Prob099_x."
+    assert note in (output / "evaluation.md").read_text()
+    assert [rows["Verdicts/Compile error"][arm] for arm in ("base", "gpu")] == ["7.0", "0.0"]
+    assert "Verdicts/No module" not in rows
+
+
+def test_inference_shows_the_peak_and_three_rates_of_each_context(output: Path) -> None:
+    rows = rows_of(output, "inference")
+    bench = synthetic_run.bench_json("gpu")
+    peak = max(cell["output_tokens_per_sec"] for cell in bench["cells"] if cell["input_tokens"] == 64)
+    assert float(rows["64 in / 32 out/Peak output throughput"]["gpu"]) == peak
+    assert "256 in / 32 out/Median TTFT, all at once" in rows
+    assert len(rows) == 2 * (1 + 3 * 2)
+
+
+def test_a_cell_that_an_arm_was_not_measured_at_is_blank(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path)
+    bench = synthetic_run.bench_json("base", rates=(2, 8))
+    (folder / "bench/base.json").write_text(json.dumps(bench))
+    row = rows_of(write_tables(folder), "inference_by_rate")["64 in / 32 out, all at once/Output throughput"]
+    assert row["base"] == ""
+    assert row["gpu"] != ""
+
+
+def test_requests_that_were_not_completed_are_noted(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path)
+    bench = synthetic_run.bench_json("gpu")
+    bench["cells"][0]["completed"] = 11
+    (folder / "bench/gpu.json").write_text(json.dumps(bench))
+    note = "- Incomplete: gpu, 64 in / 32 out, 2 requests/s: 11 of 12 requests completed."
+    assert note in (write_tables(folder) / "inference.md").read_text()
+
+
+def test_output_tokens_have_a_price_at_the_peak_and_at_every_rate(output: Path) -> None:
+    rows = rows_of(output, "cost_per_million_tokens")
+    section = "Output, 64 in / 32 out"
+    at_rates = [float(rows[f"{section}/{rate}"]["gpu"]) for rate in ("2 requests/s", "8 requests/s", "All at once")]
+    assert float(rows[f"{section}/At peak throughput"]["gpu"]) == min(at_rates)
+
+
+def test_ownership_has_a_row_for_each_serving_time(output: Path) -> None:
+    rows = rows_of(output, "tco")
+    hours = {hours: float(rows[f"Training and {hours} h of serving"]["gpu"]) for hours in (1, 8, 24)}
+    assert hours[24] - hours[8] == pytest.approx(16 * 0.067)
+    assert float(rows["Training"]["gpu"]) + 0.067 == pytest.approx(hours[1])
+    assert "Untuned, so nothing is paid for training: base." in (output / "tco.md").read_text()
+
+
+def test_accelerators_are_not_called_a_miniature(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path)
+    settings = synthetic_run.table_settings()
+    settings["hardware"]["laptop"] = synthetic_run.HARDWARE["slice"]
+    output = write_tables(folder, settings)
+    assert "miniature" not in (output / "training.md").read_text()
+    assert float(rows_of(output, "hardware")["Training/Memory, all chips"]["gpu"]) == pytest.approx(4 * 95.7)
+
+
+def test_results_of_an_arm_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = synthetic_run.write_run(tmp_path)
+    write_tables(folder)
+    settings = synthetic_run.table_settings()
+    settings["arms"].append({**settings["arms"][0], "name": "new"})
+    flags = [*synthetic_run.result_flags(folder), "--costs", str(folder / "costs.json"), "--output-dir", str(tmp_path)]
+    with pytest.raises(SystemExit) as exit_status:
+        tables.main(["--settings", json.dumps(settings), *flags])
+    assert exit_status.value.code == 2
+    assert "arm new: none of the files of --benches is of this arm" in capsys.readouterr().err
+
+
+def test_a_run_without_a_trained_arm_has_tables_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic_run, "ARMS", synthetic_run.ARMS[:1])
+    settings = {**synthetic_run.table_settings(), "baseline_arm": "base"}
+    output = write_tables(synthetic_run.write_run(tmp_path), settings)
+    assert {row["base"] for row in rows_of(output, "training").values()} == {""}
+    assert float(rows_of(output, "tco")["Training and 1 h of serving"]["base"]) == pytest.approx(0.067)

@@ -1,0 +1,220 @@
+"""A made-up run in the shapes of the real result files, for tests of what reads them. No number here was measured."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+HOST = {"system": "Linux", "processor": "Imaginary CPU", "cpu_count": 2, "memory_bytes": 1}
+CONTEXTS = ((64, 32), (256, 32))
+RATES = (2, 8, "inf")
+HARDWARE = {
+    "laptop": {
+        "label": "CPU, 2 cores",
+        "kind": "cpu",
+        "chips": 1,
+        "hbm_gib": None,
+        "peak_tflops_bf16": None,
+        "memory_bandwidth_gb_per_sec": None,
+        "interconnect_gb_per_sec": None,
+        "region": None,
+        "usd_per_hour": {"on_demand": 0.067, "spot": None},
+        "price_source": "made up",
+        "price_date": None,
+        "spec_source": None,
+    },
+    "slice": {
+        "label": "TPU slice",
+        "kind": "tpu",
+        "chips": 4,
+        "hbm_gib": 95.7,
+        "peak_tflops_bf16": 459,
+        "memory_bandwidth_gb_per_sec": 2765,
+        "interconnect_gb_per_sec": 600,
+        "region": "us-east5",
+        "usd_per_hour": {"on_demand": 16.8, "spot": 8.0},
+        "price_source": "made up",
+        "price_date": "2026-01-01",
+        "spec_source": None,
+    },
+}
+ARMS: tuple[dict[str, Any], ...] = (
+    {"name": "base", "label": "base (untuned)", "train": None},
+    {"name": "tpu", "label": "Tunix (JAX)", "train": "tunix"},
+    {"name": "gpu", "label": "TRL (PyTorch)", "train": "trl"},
+)
+
+
+def provenance(module: str) -> dict[str, Any]:
+    return {
+        "module": module,
+        "code_sha256": "c0de" * 4,
+        "settings_sha256": "5e77" * 4,
+        "settings": {},
+        "commit": "0123456789abcdef",
+        "python": "3.11.7",
+        "versions": {},
+        "host": HOST,
+    }
+
+
+def run_json(arm: str, seed: int, hardware: str = "laptop", speed: float = 1.0) -> dict[str, Any]:
+    """One training run of 120 + seed seconds, divided by `speed`."""
+    return {
+        "arm": arm,
+        "seed": seed,
+        "backend": "tunix",
+        "hardware": hardware,
+        "optimizer_steps": 300,
+        "samples": 2400,
+        "real_tokens": 240_000,
+        "padded_tokens": 460_800,
+        "wall_clock_sec": (120.0 + seed) / speed,
+        "start_sec": 10.0 / speed,
+        "first_step_sec": 10.0 / speed,
+        "timed_sec": (100.0 + seed) / speed,
+        "timed_samples": 2392,
+        "timed_real_tokens": 239_200,
+        "timed_padded_tokens": 459_264,
+        "final_loss": 0.25 + 0.01 * seed,
+        "lora_parameters": 123_456,
+        "provenance": provenance("scripts.train.train_tunix"),
+    }
+
+
+def metrics_rows(steps: int, seed: int) -> list[dict[str, Any]]:
+    noise = random.Random(seed)
+    return [
+        {
+            "step": step,
+            "loss": 0.2 + 2.5 * math.exp(-step / 60) + 0.1 * noise.random(),
+            "learning_rate": 0.001,
+            "real_tokens": 800 * step,
+            "padded_tokens": 1536 * step,
+            "elapsed_sec": 0.3 * step,
+        }
+        for step in range(1, steps + 1)
+    ]
+
+
+def bench_json(
+    arm: str,
+    hardware: str = "laptop",
+    speed: float = 1.0,
+    contexts: tuple[tuple[int, int], ...] = CONTEXTS,
+    rates: tuple[float | str, ...] = RATES,
+) -> dict[str, Any]:
+    """A server that saturates: throughput levels off and the time to first token grows with the rate."""
+    cells = []
+    for input_tokens, output_tokens in contexts:
+        for rate in rates:
+            load = min(float(rate), 100.0)
+            throughput = speed * 400 * load / (load + 3) * 300 / (300 + input_tokens)
+            quantiles = {"mean": 20.0, "median": 18.0, "p99": 40.0}
+            cells.append(
+                {
+                    "input_tokens": input_tokens,
+                    "output_tokens": output_tokens,
+                    "request_rate_per_sec": rate,
+                    "prompts": 12,
+                    "completed": 12,
+                    "duration_sec": 10.0,
+                    "request_throughput_per_sec": throughput / output_tokens,
+                    "output_tokens_per_sec": throughput,
+                    "total_tokens_per_sec": throughput * (input_tokens + output_tokens) / output_tokens,
+                    "ttft_ms": {key: value * load**0.8 / speed for key, value in quantiles.items()},
+                    "tpot_ms": quantiles,
+                    "itl_ms": quantiles,
+                    "raw": f"bench/{arm}/raw/in{input_tokens}_out{output_tokens}_rate{rate}.json",
+                }
+            )
+    return {
+        "arm": arm,
+        "hardware": hardware,
+        "backend": "native",
+        "tensor_parallel_size": 1,
+        "server": {"startup_sec": 50.0, "command": ["vllm", "serve"], "vllm_version": "0.32.0"},
+        "cells": cells,
+        "provenance": provenance("scripts.serve.bench"),
+    }
+
+
+def score_json(arm: str, seed: int, problems: int = 32, skill: float = 0.5) -> dict[str, Any]:
+    """Five samples a problem, of which about the share `skill` passes."""
+    dice = random.Random(f"{arm}{seed}")
+    by_problem = {
+        f"Prob{number:03}_task_{number}": {"passed": sum(dice.random() < skill for _ in range(5)), "samples": 5}
+        for number in range(1, problems + 1)
+    }
+    passed = sum(entry["passed"] for entry in by_problem.values())
+    solved = sum(entry["passed"] > 0 for entry in by_problem.values())
+    return {
+        "arm": arm,
+        "seed": seed,
+        "problems": problems,
+        "samples_per_problem": 5,
+        "samples_passed": passed,
+        "pass_at_k": {"1": passed / (5 * problems), "5": solved / problems},
+        "problems_solved": solved,
+        "verdict_counts": {"pass": passed, "mismatch": 5 * problems - passed},
+        "by_problem": by_problem,
+        "unsolvable_problems": [],
+        "icarus_version": "12.0",
+        "provenance": provenance("scripts.verilog.score"),
+    }
+
+
+def write_run(folder: Path, seeds: tuple[int, ...] = (0, 1), problems: int = 32) -> Path:
+    """All result files that the cost, report and archive stages read, below `folder`; returns `folder`."""
+    skills = {"base": 0.1, "tpu": 0.6, "gpu": 0.65}
+    for arm in ARMS:
+        name = arm["name"]
+        bench = bench_json(name, speed=1.1 if name == "tpu" else 1.0)
+        _write(folder / f"bench/{name}.json", bench)
+        for cell in bench["cells"]:
+            _write(folder / cell["raw"], {"request_rate": cell["request_rate_per_sec"]})
+        for seed in seeds if arm["train"] else seeds[:1]:
+            _write(folder / f"scores/{name}/seed{seed}.json", score_json(name, seed, problems, skills[name]))
+            if arm["train"]:
+                run = run_json(name, seed, speed=1.5 if name == "tpu" else 1.0)
+                _write(folder / f"train/{name}/seed{seed}/run.json", {**run, "backend": arm["train"]})
+                lines = [json.dumps(row) for row in metrics_rows(300, seed)]
+                folder.joinpath(f"train/{name}/seed{seed}/metrics.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def result_flags(folder: Path, scores: bool = True) -> list[str]:
+    """The flags --runs, --benches and (unless not wanted) --scores for the files that `write_run` wrote."""
+    kinds = {"--runs": "train/*/*/run.json", "--benches": "bench/*.json"} | (
+        {"--scores": "scores/*/*.json"} if scores else {}
+    )
+    return [text for flag, pattern in kinds.items() for text in (flag, *map(str, sorted(folder.glob(pattern))))]
+
+
+def cost_settings() -> dict[str, Any]:
+    arms = [{"name": arm["name"], "train": "laptop" if arm["train"] else None, "serve": "laptop"} for arm in ARMS]
+    return {"price": "on_demand", "usd_per_hour": {"laptop": 0.067}, "serving_hours": [1, 8, 24], "arms": arms}
+
+
+def table_settings() -> dict[str, Any]:
+    arms = [
+        {
+            "name": arm["name"],
+            "label": arm["label"],
+            "train_backend": arm["train"],
+            "train_hardware": "laptop" if arm["train"] else None,
+            "serve_backend": "native",
+            "serve_hardware": "laptop",
+            "tensor_parallel_size": 1,
+        }
+        for arm in ARMS
+    ]
+    return {"arms": arms, "baseline_arm": "gpu", "hardware": {"laptop": HARDWARE["laptop"]}, "price": "on_demand"}
+
+
+def _write(path: Path, payload: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(payload))
