@@ -28,12 +28,11 @@ setup: ## system packages and the driver environment
 
 test: setup lint unit e2e ## lint, unit tests, then the mini run end to end with the real stack
 
-lint: setup ## ruff, mypy, snakefmt, snakemake --lint
+lint: setup ## ruff, mypy, snakefmt (tests/workflow runs snakemake --lint)
 	$(LAUNCH) dev ruff check .
 	$(LAUNCH) dev ruff format --check .
 	$(LAUNCH) dev mypy scripts envs/launch.py
 	$(LAUNCH) dev snakefmt --check Snakefile rules
-	$(SNAKEMAKE) --lint
 
 unit: setup ## unit tests, each in the environment that it needs
 	$(LAUNCH) dev pytest tests/unit

@@ -29,5 +29,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        RUN_DIR + "/summary.md",
-        RUN_DIR + "/archive.tar.gz",
+        in_run("summary.md"),
+        in_run("archive.tar.gz"),

@@ -40,8 +40,10 @@ def environment_hash(name: str) -> str:
         known = sorted(path.stem for path in LOCKS.glob("*.in"))
         raise LaunchError(f"no environment {name!r}: envs/{name}.txt is missing (known: {', '.join(known)})")
     digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
+    requirements = [line for line in lock.read_text().splitlines() if not line.lstrip().startswith("#")]
+    digest.update("\n".join(requirements).encode())
     overlay = sorted(path for path in (LOCKS / f"{name}.site").rglob("*") if path.is_file())
-    for path in [lock, *overlay]:
+    for path in overlay:
         digest.update(f"\0{path.relative_to(LOCKS)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

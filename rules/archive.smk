@@ -3,11 +3,11 @@ rule resolved_config:
     input:
         lock="envs/analysis.txt",
     output:
-        RUN_DIR + "/config.json",
+        in_run("config.json"),
     log:
-        RUN_DIR + "/logs/resolved_config.log",
+        in_run("logs/resolved_config.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/resolved_config.tsv"
+        in_run("benchmarks/resolved_config.tsv")
     params:
         code=code("scripts.archive.resolved_config"),
         settings=settings(**config),
@@ -18,12 +18,12 @@ rule resolved_config:
 
 rule archive:
     input:
-        summary=RUN_DIR + "/summary.md",
-        config=RUN_DIR + "/config.json",
-        costs=RUN_DIR + "/costs.json",
-        tables=expand(RUN_DIR + "/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex", "html"]),
-        figures=expand(RUN_DIR + "/figures/{figure}.svg", figure=FIGURES),
-        data=RUN_DIR + "/data/report.json",
+        summary=in_run("summary.md"),
+        config=in_run("config.json"),
+        costs=in_run("costs.json"),
+        tables=expand(in_run("tables/{table}.{suffix}"), table=TABLES, suffix=["csv", "md", "tex", "html"]),
+        figures=expand(in_run("figures/{figure}.svg"), figure=FIGURES),
+        data=in_run("data/report.json"),
         base_model=BASE_MODEL,
         runs=RUN_RECORDS,
         metrics=arm_files("train/{arm}/seed{seed}/metrics.jsonl", TRAINED_ARMS),
@@ -35,15 +35,15 @@ rule archive:
         simulations=arm_files("verdicts/{arm}/seed{seed}.report.json"),
         scores=SCORES,
         benches=BENCHES,
-        raw=expand(RUN_DIR + "/bench/{arm}/raw/{cell}.json", arm=ARM_NAMES, cell=BENCH_CELLS),
+        raw=expand(in_run("bench/{arm}/raw/{cell}.json"), arm=ARM_NAMES, cell=BENCH_CELLS),
         hardware="resources/hardware.yaml",
         locks=sorted(str(path) for path in Path("envs").glob("*.txt")),
     output:
-        RUN_DIR + "/archive.tar.gz",
+        in_run("archive.tar.gz"),
     log:
-        RUN_DIR + "/logs/archive.log",
+        in_run("logs/archive.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/archive.tsv"
+        in_run("benchmarks/archive.tsv")
     params:
         code=code("scripts.archive.archive"),
     shell:

@@ -1,4 +1,4 @@
-# What every rule file uses: the checked configuration, the arms and where files are.
+# What all the rules use: the checked configuration, the arms and where files are.
 import json
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from scripts.common.code_hash import code_hash
 from scripts.common.config import validate_config
 from scripts.common.errors import UserError
+from scripts.common.server_settings import server_settings
 
 HARDWARE = yaml.safe_load(Path(workflow.basedir, "resources/hardware.yaml").read_text())
 
@@ -18,17 +19,24 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-RUN_DIR = "results/" + config["run"]
+RUN_DIR = Path("results", config["run"])
 SEEDS = config["seeds"]
 ARMS = config["arms"]
 ARM_NAMES = [entry["name"] for entry in ARMS]
 TRAINED_ARMS = [entry["name"] for entry in ARMS if entry["train"]]
-BASE_MODEL = RUN_DIR + "/base_model/manifest.json"
 
 
 wildcard_constraints:
     arm="|".join(ARM_NAMES),
     seed=r"\d+",
+
+
+def in_run(path):
+    """`path` below the run's folder."""
+    return str(RUN_DIR / path)
+
+
+BASE_MODEL = in_run("base_model/manifest.json")
 
 
 def arm(name):
@@ -43,17 +51,17 @@ def arm_seeds(name):
 
 def arm_files(pattern, names=ARM_NAMES):
     """`pattern` below the run's folder for each arm and each of its seeds."""
-    return [f"{RUN_DIR}/" + pattern.format(arm=name, seed=seed) for name in names for seed in arm_seeds(name)]
+    return [in_run(pattern.format(arm=name, seed=seed)) for name in names for seed in arm_seeds(name)]
 
 
 def model_manifest(name, seed):
     """Manifest of the model that an arm serves: merged, or for an untuned arm the base model."""
-    return f"{RUN_DIR}/models/{name}/seed{seed}/manifest.json" if name in TRAINED_ARMS else BASE_MODEL
+    return in_run(f"models/{name}/seed{seed}/manifest.json") if name in TRAINED_ARMS else BASE_MODEL
 
 
 def merge_check(name, seed):
     """The proof that an arm's merged model is the trained one, as a list; empty for an untuned arm."""
-    return [f"{RUN_DIR}/merge_checks/{name}/seed{seed}.json"] if name in TRAINED_ARMS else []
+    return [in_run(f"merge_checks/{name}/seed{seed}.json")] if name in TRAINED_ARMS else []
 
 
 def settings(**values):
@@ -64,3 +72,82 @@ def settings(**values):
 def code(module):
     """Hash of a step's code without comments and docstrings: Snakemake reruns the step when it changes."""
     return code_hash(module)
+
+
+def train_settings(wildcards):
+    """What every backend needs to know of a run."""
+    train = config["train"]
+    lora = {name: train[f"lora_{name}"] for name in ("rank", "alpha", "dropout", "targets")}
+    direct = {name: value for name, value in train.items() if not name.startswith("lora_")}
+    return {
+        "arm": wildcards.arm,
+        "seed": int(wildcards.seed),
+        "hardware": arm(wildcards.arm)["train"]["hardware"],
+        "hardware_kind": hardware_kind(wildcards.arm, "train"),
+        "lora": lora,
+        "max_seq_len_tokens": config["data"]["max_seq_len_tokens"],
+        **direct,
+    }
+
+
+def arms_trained_with(backend):
+    """Names of the arms of a training backend, as a wildcard constraint that matches nothing when there is none."""
+    return "|".join(name for name in TRAINED_ARMS if arm(name)["train"]["backend"] == backend) or "(?!)"
+
+
+def hardware_kind(name, role):
+    """Kind (cpu, gpu, tpu) of the hardware that an arm uses to `train` or to `serve`."""
+    return HARDWARE[arm(name)[role]["hardware"]]["kind"]
+
+
+def torch_env(wildcards):
+    """The PyTorch stack for the arm's training hardware: the CPU build or the CUDA build."""
+    return "torch-cuda" if hardware_kind(wildcards.arm, "train") == "gpu" else "torch"
+
+
+def hardware_used():
+    """Names of the hardware entries that an arm trains or serves on, each once."""
+    used = [part["hardware"] for entry in ARMS for part in (entry["train"], entry["serve"]) if part]
+    return list(dict.fromkeys(used))
+
+
+def report_settings():
+    """Arms, baseline, and the hardware entries in use with their prices, for tables and the summary."""
+    return settings(
+        arms=[
+            {
+                "name": entry["name"],
+                "label": entry["label"],
+                "train_backend": entry["train"]["backend"] if entry["train"] else None,
+                "train_hardware": entry["train"]["hardware"] if entry["train"] else None,
+                "serve_backend": entry["serve"]["backend"],
+                "serve_hardware": entry["serve"]["hardware"],
+                "tensor_parallel_size": entry["serve"]["tensor_parallel_size"],
+            }
+            for entry in ARMS
+        ],
+        baseline_arm=config["baseline_arm"],
+        hardware={name: HARDWARE[name] for name in hardware_used()},
+        price=config["cost"]["price"],
+    )
+
+
+def arm_server(name):
+    """Settings of an arm's server, for ServerSettings: generation starts the same one."""
+    return server_settings(config["serve"], arm(name), hardware_kind(name, "serve"))
+
+
+def generate_settings(wildcards):
+    """What decides an arm's answers to the problems."""
+    verilog = config["verilog"]
+    return settings(
+        samples_per_problem=verilog["samples_per_problem"],
+        requests_in_flight=verilog["requests_in_flight"],
+        sampling={
+            "temperature": verilog["temperature"],
+            "top_p": verilog["top_p"],
+            "max_new_tokens": verilog["max_new_tokens"],
+            "seed": int(wildcards.seed),
+        },
+        server=arm_server(wildcards.arm),
+    )

@@ -1,23 +1,17 @@
 # What training and serving cost. Only this rule and what follows it depend on prices.
 
 
-def hardware_used():
-    """Names of the hardware entries that an arm trains or serves on, each once."""
-    used = [part["hardware"] for entry in ARMS for part in (entry["train"], entry["serve"]) if part]
-    return list(dict.fromkeys(used))
-
-
 rule cost:
     input:
         runs=arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS),
-        benches=expand(RUN_DIR + "/bench/{arm}.json", arm=ARM_NAMES),
+        benches=expand(in_run("bench/{arm}.json"), arm=ARM_NAMES),
         lock="envs/analysis.txt",
     output:
-        RUN_DIR + "/costs.json",
+        in_run("costs.json"),
     log:
-        RUN_DIR + "/logs/cost.log",
+        in_run("logs/cost.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/cost.tsv"
+        in_run("benchmarks/cost.tsv")
     params:
         code=code("scripts.cost.cost"),
         settings=settings(

@@ -12,9 +12,9 @@ rule base_model:
     output:
         BASE_MODEL,
     log:
-        RUN_DIR + "/logs/base_model.log",
+        in_run("logs/base_model.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/base_model.tsv"
+        in_run("benchmarks/base_model.tsv")
     params:
         code=code("scripts.data.base_model"),
         settings=settings(source=config["model"]["source"], revision=config["model"]["revision"]),
@@ -30,13 +30,13 @@ rule prepare_data:
         base_model=BASE_MODEL,
         lock="envs/jax.txt",
     output:
-        tokens=RUN_DIR + "/data/train.parquet",
-        rows=RUN_DIR + "/data/rows.jsonl",
-        report=RUN_DIR + "/data/report.json",
+        tokens=in_run("data/train.parquet"),
+        rows=in_run("data/rows.jsonl"),
+        report=in_run("data/report.json"),
     log:
-        RUN_DIR + "/logs/prepare_data.log",
+        in_run("logs/prepare_data.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/prepare_data.tsv"
+        in_run("benchmarks/prepare_data.tsv")
     params:
         code=code("scripts.data.prepare"),
         settings=settings(**config["data"]),

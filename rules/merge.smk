@@ -1,12 +1,8 @@
 # From an adapter to the served model, and the proof that both compute the same.
 
-ADAPTER = RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json"
-MERGED = RUN_DIR + "/models/{arm}/seed{seed}/manifest.json"
-TRAINED_LOGITS = RUN_DIR + "/merge_checks/{arm}/seed{seed}.trained_logits.npy"
-
-
-def train_hardware_kind(wildcards):
-    return HARDWARE[arm(wildcards.arm)["train"]["hardware"]]["kind"]
+ADAPTER = in_run("train/{arm}/seed{seed}/adapter/manifest.json")
+MERGED = in_run("models/{arm}/seed{seed}/manifest.json")
+TRAINED_LOGITS = in_run("merge_checks/{arm}/seed{seed}.trained_logits.npy")
 
 
 rule merge_orbax:
@@ -18,9 +14,9 @@ rule merge_orbax:
     output:
         MERGED,
     log:
-        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
+        in_run("logs/merge/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/merge/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("tunix"),
     params:
@@ -39,9 +35,9 @@ rule merge_peft:
     output:
         MERGED,
     log:
-        RUN_DIR + "/logs/merge/{arm}-seed{seed}.log",
+        in_run("logs/merge/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/merge/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/merge/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("trl"),
     params:
@@ -57,14 +53,14 @@ rule logits_tunix:
     input:
         base_model=BASE_MODEL,
         adapter=ADAPTER,
-        tokens=RUN_DIR + "/data/train.parquet",
+        tokens=in_run("data/train.parquet"),
         lock="envs/jax.txt",
     output:
         TRAINED_LOGITS,
     log:
-        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
+        in_run("logs/logits/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/logits/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("tunix"),
     resources:
@@ -73,7 +69,7 @@ rule logits_tunix:
         code=code("scripts.merge.logits_tunix"),
         settings=lambda wc: settings(
             hardware=arm(wc.arm)["train"]["hardware"],
-            hardware_kind=train_hardware_kind(wc),
+            hardware_kind=hardware_kind(wc.arm, "train"),
             mesh=arm(wc.arm)["train"]["mesh"],
             dtype=config["train"]["dtype"],
             prompts=config["merge_check"]["prompts"],
@@ -89,14 +85,14 @@ rule logits_peft:
     input:
         base_model=BASE_MODEL,
         adapter=ADAPTER,
-        tokens=RUN_DIR + "/data/train.parquet",
+        tokens=in_run("data/train.parquet"),
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
         TRAINED_LOGITS,
     log:
-        RUN_DIR + "/logs/logits/{arm}-seed{seed}.log",
+        in_run("logs/logits/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/logits/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/logits/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("trl"),
     resources:
@@ -117,14 +113,14 @@ rule check_merge:
         base_model=BASE_MODEL,
         merged=MERGED,
         logits=TRAINED_LOGITS,
-        tokens=RUN_DIR + "/data/train.parquet",
+        tokens=in_run("data/train.parquet"),
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
-        RUN_DIR + "/merge_checks/{arm}/seed{seed}.json",
+        in_run("merge_checks/{arm}/seed{seed}.json"),
     log:
-        RUN_DIR + "/logs/check_merge/{arm}-seed{seed}.log",
+        in_run("logs/check_merge/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/check_merge/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/check_merge/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm="|".join(TRAINED_ARMS) or "(?!)",
     params:

@@ -10,29 +10,8 @@ TABLES = [
 ]
 FIGURES = ["loss", "throughput", "ttft", "pass_at_1_by_problem"]
 RUN_RECORDS = arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS)
-BENCHES = expand(RUN_DIR + "/bench/{arm}.json", arm=ARM_NAMES)
+BENCHES = expand(in_run("bench/{arm}.json"), arm=ARM_NAMES)
 SCORES = arm_files("scores/{arm}/seed{seed}.json")
-
-
-def report_settings():
-    """Arms, baseline, and the hardware entries in use with their prices, for tables and the summary."""
-    return settings(
-        arms=[
-            {
-                "name": entry["name"],
-                "label": entry["label"],
-                "train_backend": entry["train"]["backend"] if entry["train"] else None,
-                "train_hardware": entry["train"]["hardware"] if entry["train"] else None,
-                "serve_backend": entry["serve"]["backend"],
-                "serve_hardware": entry["serve"]["hardware"],
-                "tensor_parallel_size": entry["serve"]["tensor_parallel_size"],
-            }
-            for entry in ARMS
-        ],
-        baseline_arm=config["baseline_arm"],
-        hardware={name: HARDWARE[name] for name in hardware_used()},
-        price=config["cost"]["price"],
-    )
 
 
 rule tables:
@@ -40,13 +19,13 @@ rule tables:
         runs=RUN_RECORDS,
         benches=BENCHES,
         scores=SCORES,
-        costs=RUN_DIR + "/costs.json",
+        costs=in_run("costs.json"),
         lock="envs/analysis.txt",
     output:
-        expand(RUN_DIR + "/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
+        expand(in_run("tables/{table}.{suffix}"), table=TABLES, suffix=["csv", "md", "tex"]),
         [
             report(
-                RUN_DIR + f"/tables/{table}.html",
+                in_run(f"tables/{table}.html"),
                 caption=f"../report/{table}.rst",
                 category="Tables",
                 labels={"table": table.replace("_", " ")},
@@ -54,13 +33,13 @@ rule tables:
             for table in TABLES
         ],
     log:
-        RUN_DIR + "/logs/tables.log",
+        in_run("logs/tables.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/tables.tsv"
+        in_run("benchmarks/tables.tsv")
     params:
         code=code("scripts.report.tables"),
         settings=report_settings(),
-        folder=RUN_DIR + "/tables",
+        folder=lambda wc, output: str(Path(output[0]).parent),
     shell:
         "python envs/launch.py analysis python -m scripts.report.tables --settings {params.settings:q}"
         " --runs {input.runs} --benches {input.benches} --scores {input.scores} --costs {input.costs}"
@@ -77,7 +56,7 @@ rule figures:
     output:
         [
             report(
-                RUN_DIR + f"/figures/{figure}.svg",
+                in_run(f"figures/{figure}.svg"),
                 caption=f"../report/{figure}.rst",
                 category="Figures",
                 labels={"figure": figure.replace("_", " ")},
@@ -85,13 +64,13 @@ rule figures:
             for figure in FIGURES
         ],
     log:
-        RUN_DIR + "/logs/figures.log",
+        in_run("logs/figures.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/figures.tsv"
+        in_run("benchmarks/figures.tsv")
     params:
         code=code("scripts.report.figures"),
         settings=settings(arms=[{"name": entry["name"], "label": entry["label"]} for entry in ARMS]),
-        folder=RUN_DIR + "/figures",
+        folder=lambda wc, output: str(Path(output[0]).parent),
     shell:
         "python envs/launch.py analysis python -m scripts.report.figures --settings {params.settings:q}"
         " --runs {input.runs} --benches {input.benches} --scores {input.scores}"
@@ -103,22 +82,22 @@ rule summary:
         runs=RUN_RECORDS,
         benches=BENCHES,
         scores=SCORES,
-        costs=RUN_DIR + "/costs.json",
-        config=RUN_DIR + "/config.json",
-        tables=expand(RUN_DIR + "/tables/{table}.md", table=TABLES),
-        figures=expand(RUN_DIR + "/figures/{figure}.svg", figure=FIGURES),
+        costs=in_run("costs.json"),
+        config=in_run("config.json"),
+        tables=expand(in_run("tables/{table}.md"), table=TABLES),
+        figures=expand(in_run("figures/{figure}.svg"), figure=FIGURES),
         lock="envs/analysis.txt",
     output:
         report(
-            RUN_DIR + "/summary.md",
+            in_run("summary.md"),
             caption="../report/summary.rst",
             category="Summary",
             labels={"summary": "all tables and their provenance"},
         ),
     log:
-        RUN_DIR + "/logs/summary.log",
+        in_run("logs/summary.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/summary.tsv"
+        in_run("benchmarks/summary.tsv")
     params:
         code=code("scripts.report.summary"),
         settings=report_settings(),

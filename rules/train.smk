@@ -1,47 +1,20 @@
 # LoRA fine-tuning, a backend an arm. Checkpoints are kept in RUN_DIR/state/train between tries.
 
 
-def train_settings(wildcards):
-    """What every backend needs to know of a run."""
-    train = config["train"]
-    hardware = arm(wildcards.arm)["train"]["hardware"]
-    lora = {name: train[f"lora_{name}"] for name in ("rank", "alpha", "dropout", "targets")}
-    direct = {name: value for name, value in train.items() if not name.startswith("lora_")}
-    return {
-        "arm": wildcards.arm,
-        "seed": int(wildcards.seed),
-        "hardware": hardware,
-        "hardware_kind": HARDWARE[hardware]["kind"],
-        "lora": lora,
-        "max_seq_len_tokens": config["data"]["max_seq_len_tokens"],
-        **direct,
-    }
-
-
-def arms_trained_with(backend):
-    """Names of the arms of a training backend, as a wildcard constraint that matches nothing when there is none."""
-    return "|".join(name for name in TRAINED_ARMS if arm(name)["train"]["backend"] == backend) or "(?!)"
-
-
-def torch_env(wildcards):
-    """The PyTorch stack for the arm's training hardware: the CPU build or the CUDA build."""
-    return "torch-cuda" if HARDWARE[arm(wildcards.arm)["train"]["hardware"]]["kind"] == "gpu" else "torch"
-
-
 rule train_tunix:
     """Tunix and Qwix on a JAX mesh."""
     input:
         base_model=BASE_MODEL,
-        tokens=RUN_DIR + "/data/train.parquet",
+        tokens=in_run("data/train.parquet"),
         lock="envs/jax.txt",
     output:
-        adapter=RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json",
-        metrics=RUN_DIR + "/train/{arm}/seed{seed}/metrics.jsonl",
-        run=RUN_DIR + "/train/{arm}/seed{seed}/run.json",
+        adapter=in_run("train/{arm}/seed{seed}/adapter/manifest.json"),
+        metrics=in_run("train/{arm}/seed{seed}/metrics.jsonl"),
+        run=in_run("train/{arm}/seed{seed}/run.json"),
     log:
-        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
+        in_run("logs/train/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/train/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("tunix"),
     resources:
@@ -49,7 +22,7 @@ rule train_tunix:
     params:
         code=code("scripts.train.train_tunix"),
         settings=lambda wc: settings(train=train_settings(wc), mesh=arm(wc.arm)["train"]["mesh"]),
-        state_dir=RUN_DIR + "/state/train",
+        state_dir=in_run("state/train"),
         folder=subpath(output.run, parent=True),
     shell:
         "python envs/launch.py jax python -m scripts.train.train_tunix --settings {params.settings:q}"
@@ -61,16 +34,16 @@ rule train_trl:
     """TRL and PEFT on PyTorch, one process a data shard."""
     input:
         base_model=BASE_MODEL,
-        tokens=RUN_DIR + "/data/train.parquet",
+        tokens=in_run("data/train.parquet"),
         lock=lambda wc: f"envs/{torch_env(wc)}.txt",
     output:
-        adapter=RUN_DIR + "/train/{arm}/seed{seed}/adapter/manifest.json",
-        metrics=RUN_DIR + "/train/{arm}/seed{seed}/metrics.jsonl",
-        run=RUN_DIR + "/train/{arm}/seed{seed}/run.json",
+        adapter=in_run("train/{arm}/seed{seed}/adapter/manifest.json"),
+        metrics=in_run("train/{arm}/seed{seed}/metrics.jsonl"),
+        run=in_run("train/{arm}/seed{seed}/run.json"),
     log:
-        RUN_DIR + "/logs/train/{arm}-seed{seed}.log",
+        in_run("logs/train/{arm}-seed{seed}.log"),
     benchmark:
-        RUN_DIR + "/benchmarks/train/{arm}-seed{seed}.tsv"
+        in_run("benchmarks/train/{arm}-seed{seed}.tsv")
     wildcard_constraints:
         arm=arms_trained_with("trl"),
     resources:
@@ -84,7 +57,7 @@ rule train_trl:
             processes=arm(wc.arm)["train"]["processes"],
             fsdp=arm(wc.arm)["train"].get("fsdp", False),
         ),
-        state_dir=RUN_DIR + "/state/train",
+        state_dir=in_run("state/train"),
         folder=subpath(output.run, parent=True),
     shell:
         "OMP_NUM_THREADS=1 python envs/launch.py {params.env}"

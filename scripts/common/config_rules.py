@@ -88,6 +88,11 @@ def _verilog_problems(config: dict[str, Any]) -> Iterator[str]:
 def _arm_problems(
     path: str, arm: dict[str, Any], config: dict[str, Any], hardware: dict[str, Any], hardware_file: str
 ) -> Iterator[str]:
+    if arm["train"] is not None and arm["serve"].get("model_id"):
+        yield (
+            f"{path}.serve.model_id: found {arm['serve']['model_id']!r} in a tuned arm, expected null: it would serve the "
+            "untuned model under the arm's name"
+        )
     for role in ("train", "serve"):
         if arm[role] is None:
             continue

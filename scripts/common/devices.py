@@ -9,10 +9,10 @@ from scripts.common.errors import UserError
 
 HardwareKind = Literal["cpu", "gpu", "tpu"]
 
-# Device files that the drivers make: libtpu (older and newer kernels) and NVIDIA's.
+# Device files that the drivers make: TPU (older and newer machines), NVIDIA and AMD.
 _DEVICE_FILES: dict[str, tuple[str, ...]] = {
     "tpu": ("accel[0-9]*", "vfio/[0-9]*"),
-    "gpu": ("nvidia[0-9]*",),
+    "gpu": ("nvidia[0-9]*", "kfd"),
 }
 _HOW_TO_GET = {
     "tpu": "run this step on a TPU VM of that type (gcloud compute tpus tpu-vm create)",

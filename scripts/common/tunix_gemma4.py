@@ -107,6 +107,18 @@ def add_lora(model: gemma4.Gemma4, lora: LoraSettings, mesh: jax.sharding.Mesh, 
         return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
 
 
+def seed_dropout(model: gemma4.Gemma4, seed: int) -> None:
+    """Gives every LoRA module a dropout generator of its own. Qwix takes its generators away after injection, and a
+    shared one could not be carried through rematerialised layers."""
+    modules = [
+        node
+        for _, node in nnx.iter_graph(model)
+        if isinstance(node, nnx.Module) and any(hasattr(node, f"{weight}_lora_a") for weight in ("w", "kernel"))
+    ]
+    for number, module in enumerate(modules):
+        module.qwix_rngs = nnx.Rngs(dropout=jax.random.fold_in(jax.random.key(seed), number))
+
+
 def rematerialize_decoder_layers(model: gemma4.Gemma4) -> None:
     """Switches rematerialisation of each decoder layer on. Only after LoRA is in place: injection fails with it on."""
     for _, node in nnx.iter_graph(model):

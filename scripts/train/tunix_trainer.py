@@ -108,6 +108,8 @@ def run_training(
     with mesh:
         model = tunix_gemma4.load_model(base_folder, mesh, settings.dtype)
         model = tunix_gemma4.add_lora(model, settings.lora, mesh, settings.seed)
+        if settings.lora.dropout > 0:
+            tunix_gemma4.seed_dropout(model, settings.seed)
         if settings.remat == "decoder":
             tunix_gemma4.rematerialize_decoder_layers(model)
         trainer = peft_trainer.PeftTrainer(

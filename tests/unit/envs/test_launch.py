@@ -64,7 +64,10 @@ def test_a_half_built_environment_is_rebuilt(project: Path) -> None:
 
 def test_a_changed_lock_is_a_new_environment(project: Path) -> None:
     run(project, "--build", "tiny")
-    (project / "envs/tiny.txt").write_text("# nothing else\n")
+    (project / "envs/tiny.txt").write_text("# another comment\n")
+    run(project, "--build", "tiny")
+    assert len(environments(project)) == 1
+    (project / "envs/tiny.txt").write_text("# nothing\nnever-installed==1.0 ; sys_platform == 'never'\n")
     run(project, "--build", "tiny")
     assert len(environments(project)) == 2
 

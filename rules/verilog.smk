@@ -1,0 +1,100 @@
+# Samples from the served model, verdicts from Icarus Verilog, pass@k.
+
+from scripts.verilog.problems import problem_files
+
+PROBLEMS_DIR = config["verilog"]["problems"]
+# A folder that is not there yet is stood for by its list, so that a dry run shows what would run.
+PROBLEM_FILES = list(map(str, problem_files(Path(PROBLEMS_DIR)))) or [str(Path(PROBLEMS_DIR, "problems.txt"))]
+PROMPT_FILES = [path for path in PROBLEM_FILES if path.endswith(".txt")]
+
+if not problem_files(Path(PROBLEMS_DIR)):
+
+    rule problems:
+        """Stops with what to do: the configured folder of problems is missing."""
+        output:
+            str(Path(PROBLEMS_DIR, "problems.txt")),
+        log:
+            in_run("logs/problems.log"),
+        benchmark:
+            in_run("benchmarks/problems.tsv")
+        params:
+            code=code("scripts.verilog.require_problems"),
+            folder=PROBLEMS_DIR,
+        shell:
+            "python envs/launch.py analysis python -m scripts.verilog.require_problems --folder {params.folder:q}"
+            " --output {output} > {log} 2>&1"
+
+
+rule generate:
+    """Samples answers to every problem through the served model's chat API."""
+    input:
+        model=lambda wc: model_manifest(wc.arm, wc.seed),
+        merge_check=lambda wc: merge_check(wc.arm, wc.seed),
+        prompts=PROMPT_FILES,
+        lock="envs/torch.txt",
+    output:
+        in_run("samples/{arm}/seed{seed}.jsonl"),
+    log:
+        in_run("logs/generate/{arm}-seed{seed}.log"),
+    benchmark:
+        in_run("benchmarks/generate/{arm}-seed{seed}.tsv")
+    resources:
+        accelerator=1,
+    params:
+        code=code("scripts.verilog.generate"),
+        settings=generate_settings,
+        problems_dir=lambda wc, input: str(Path(input.prompts[0]).parent),
+        state=in_run("state/generate"),
+        server_log=in_run("logs/generate/{arm}-seed{seed}-server.log"),
+    shell:
+        "python envs/launch.py torch python -m scripts.verilog.generate --settings {params.settings:q}"
+        " --model {input.model} --problems {params.problems_dir:q} --state {params.state}"
+        " --server-log {params.server_log} --output {output} 2>&1 | tee {log}"
+
+
+rule simulate:
+    """Judges every sample with Icarus Verilog in a sandbox."""
+    input:
+        samples=in_run("samples/{arm}/seed{seed}.jsonl"),
+        problems=PROBLEM_FILES,
+        lock="envs/analysis.txt",
+    output:
+        verdicts=in_run("verdicts/{arm}/seed{seed}.jsonl"),
+        report=in_run("verdicts/{arm}/seed{seed}.report.json"),
+    log:
+        in_run("logs/simulate/{arm}-seed{seed}.log"),
+    benchmark:
+        in_run("benchmarks/simulate/{arm}-seed{seed}.tsv")
+    threads: workflow.cores
+    params:
+        code=code("scripts.verilog.simulate"),
+        settings=settings(
+            simulation_timeout_sec=config["verilog"]["simulation_timeout_sec"],
+            simulation_memory_mib=config["verilog"]["simulation_memory_mib"],
+            unsafe_no_sandbox=config["verilog"]["unsafe_no_sandbox"],
+        ),
+        problems_dir=lambda wc, input: str(Path(input.problems[0]).parent),
+    shell:
+        "python envs/launch.py analysis python -m scripts.verilog.simulate --settings {params.settings:q}"
+        " --problems {params.problems_dir:q} --samples {input.samples} --verdicts {output.verdicts}"
+        " --report {output.report} --jobs {threads} 2>&1 | tee {log}"
+
+
+rule score:
+    """Computes unbiased pass@k and the counts of verdicts."""
+    input:
+        verdicts=in_run("verdicts/{arm}/seed{seed}.jsonl"),
+        report=in_run("verdicts/{arm}/seed{seed}.report.json"),
+        lock="envs/analysis.txt",
+    output:
+        in_run("scores/{arm}/seed{seed}.json"),
+    log:
+        in_run("logs/score/{arm}-seed{seed}.log"),
+    benchmark:
+        in_run("benchmarks/score/{arm}-seed{seed}.tsv")
+    params:
+        code=code("scripts.verilog.score"),
+        settings=lambda wc: settings(arm=wc.arm, seed=int(wc.seed), pass_at_k=config["verilog"]["pass_at_k"]),
+    shell:
+        "python envs/launch.py analysis python -m scripts.verilog.score --settings {params.settings:q}"
+        " --verdicts {input.verdicts} --report {input.report} --output {output} > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""Serving speed: the benchmark of a served model."""
