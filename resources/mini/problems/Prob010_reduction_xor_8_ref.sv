@@ -1,0 +1,3 @@
+module RefModule(input [7:0] x, output z);
+  assign z = ^x;
+endmodule

@@ -1,0 +1,1 @@
+"""Makes the mini world of resources/mini: corpus, problems, tokenizer and model."""

@@ -1,0 +1,1 @@
+"""VerilogEval: samples from a served model, verdicts from Icarus Verilog, pass@k."""

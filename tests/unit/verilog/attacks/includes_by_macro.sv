@@ -1,0 +1,7 @@
+// expect: refused
+// Includes the bench by way of a macro.
+`define FETCH `include
+`FETCH "bench.sv"
+module TopModule (input clk, input a, input [3:0] b, output reg [3:0] y);
+  always @(posedge clk) y <= a ? b : 4'd0;
+endmodule

@@ -1,0 +1,8 @@
+module RefModule (
+  input clk,
+  input a,
+  input [3:0] b,
+  output reg [3:0] y
+);
+  always @(posedge clk) y <= a ? b : 4'd0;
+endmodule

@@ -1,0 +1,68 @@
+"""A folder in VerilogEval's layout, complete or said to be incomplete."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.common.errors import UserError
+from scripts.verilog.problems import problem_files, read_problems
+from scripts.verilog.require_problems import main
+from tests.unit.verilog.tools import PROBLEMS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("Prob002_b", "Prob001_a"):
+        for suffix in ("_prompt.txt", "_ref.sv", "_test.sv"):
+            (tmp_path / f"{name}{suffix}").write_text(f"{name}{suffix}")
+    (tmp_path / "problems.txt").write_text("Prob001_a\nProb002_b\n")
+    return tmp_path
+
+
+def test_problems_come_sorted_with_their_three_texts(folder: Path) -> None:
+    first, second = read_problems(folder)
+    assert (first.name, second.name) == ("Prob001_a", "Prob002_b")
+    assert (first.prompt, first.reference, first.test) == (
+        "Prob001_a_prompt.txt",
+        "Prob001_a_ref.sv",
+        "Prob001_a_test.sv",
+    )
+
+
+def test_other_files_of_the_folder_are_no_problems(folder: Path) -> None:
+    assert len(problem_files(folder)) == 6
+
+
+@pytest.mark.parametrize("suffix", ["_prompt.txt", "_ref.sv", "_test.sv"])
+def test_a_missing_piece_is_named(folder: Path, suffix: str) -> None:
+    (folder / f"Prob002_b{suffix}").unlink()
+    with pytest.raises(UserError, match=f"Prob002_b{suffix}: missing"):
+        read_problems(folder)
+
+
+def test_text_that_is_not_utf8_is_named(folder: Path) -> None:
+    (folder / "Prob001_a_ref.sv").write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"Prob001_a_ref\.sv: not UTF-8"):
+        read_problems(folder)
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_without_problems_the_message_says_what_to_do(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"verilog\.problems.*github\.com/NVlabs/verilog-eval at commit c498220"):
+        read_problems(tmp_path / name)
+
+
+def test_the_entry_script_lists_the_names(tmp_path: Path) -> None:
+    main(["--folder", str(PROBLEMS), "--output", str(tmp_path / "problems.txt")])
+    assert (tmp_path / "problems.txt").read_text() == "Prob001_latch_and\n"
+
+
+def test_the_entry_script_stops_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(PROBLEMS, tmp_path / "problems")
+    (tmp_path / "problems/Prob001_latch_and_test.sv").unlink()
+    with pytest.raises(SystemExit) as ended:
+        main(["--folder", str(tmp_path / "problems"), "--output", str(tmp_path / "list.txt")])
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "list.txt").exists()

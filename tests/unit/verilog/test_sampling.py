@@ -1,0 +1,119 @@
+"""Which samples are wanted, with which seeds, and which are there."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.common.errors import UserError
+from scripts.verilog.problems import Problem
+from scripts.verilog.sampling import SampleStore, Sampling, sample_seed, samples_fingerprint, wanted
+
+PROBLEMS = [Problem("Prob002_b", "do b", "", ""), Problem("Prob001_a", "do a", "", "")]
+SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_new_tokens=64, seed=0)
+MODEL = {"files": {"model.safetensors": {"size_bytes": 3, "sha256": "aa"}}}
+SERVER = {"dtype": "float32", "startup_timeout_sec": 300}
+
+
+def row(problem: str, sample: int) -> dict[str, Any]:
+    return {"problem": problem, "sample": sample, "text": "é\nx"}
+
+
+@given(st.integers(0, 2**40), st.text(), st.integers(0, 1000))
+def test_a_seed_fits_every_server(seed: int, problem: str, sample: int) -> None:
+    assert 0 <= sample_seed(seed, problem, sample) < 2**31
+
+
+def test_seeds_are_fixed_and_differ() -> None:
+    assert sample_seed(0, "Prob001_zero", 0) == 2063781114
+    seeds = {sample_seed(seed, name, sample) for seed in (0, 1) for name in ("a", "b", "a1") for sample in range(50)}
+    assert len(seeds) == 300
+
+
+def test_requests_are_sorted_by_problem_and_sample() -> None:
+    requests = wanted(PROBLEMS, 2, seed=0)
+    assert [(request.problem, request.sample, request.prompt) for request in requests] == [
+        ("Prob001_a", 0, "do a"),
+        ("Prob001_a", 1, "do a"),
+        ("Prob002_b", 0, "do b"),
+        ("Prob002_b", 1, "do b"),
+    ]
+
+
+def test_more_samples_leave_the_first_as_they_were() -> None:
+    assert [request for request in wanted(PROBLEMS, 5, seed=0) if request.sample < 2] == wanted(PROBLEMS, 2, seed=0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.1}, {"max_new_tokens": 0}], ids=str
+)
+def test_impossible_sampling_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="temperature must be"):
+        dataclasses.replace(SAMPLING, **changes)
+
+
+def key(**changes: Any) -> str:
+    values = {"model": MODEL, "sampling": SAMPLING, "server": SERVER, "problems": PROBLEMS}
+    return samples_fingerprint(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"files": {"model.safetensors": {"size_bytes": 3, "sha256": "bb"}}}},
+        {"sampling": dataclasses.replace(SAMPLING, temperature=0.2)},
+        {"sampling": dataclasses.replace(SAMPLING, seed=1)},
+        {"server": {**SERVER, "dtype": "bfloat16"}},
+        {"problems": [PROBLEMS[0], dataclasses.replace(PROBLEMS[1], prompt="do a well")]},
+    ],
+)
+def test_what_determines_a_sample_changes_the_key(changes: dict[str, Any]) -> None:
+    assert key(**changes) != key()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"server": {**SERVER, "startup_timeout_sec": 900}},
+        {"problems": PROBLEMS[::-1]},
+        {"problems": [PROBLEMS[0], dataclasses.replace(PROBLEMS[1], test="another bench")]},
+        {"model": {"files": MODEL["files"], "note": "x"}},
+    ],
+)
+def test_what_does_not_leaves_it(changes: dict[str, Any]) -> None:
+    assert key(**changes) == key()
+
+
+def test_the_store_finds_what_it_kept(tmp_path: Path) -> None:
+    SampleStore(tmp_path / "state/samples.jsonl").append(row("Prob001_a", 1))
+    store = SampleStore(tmp_path / "state/samples.jsonl")
+    assert store.rows == {("Prob001_a", 1): row("Prob001_a", 1)}
+    assert [(r.problem, r.sample) for r in store.missing(wanted(PROBLEMS, 2, 0))] == [
+        ("Prob001_a", 0),
+        ("Prob002_b", 0),
+        ("Prob002_b", 1),
+    ]
+
+
+@pytest.mark.parametrize("kept", range(1, len(json.dumps(row("Prob001_a", 1)))))
+def test_a_torn_last_line_is_cut_off_and_written_again(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "samples.jsonl"
+    SampleStore(path).append(row("Prob001_a", 0))
+    whole = path.read_bytes()
+    SampleStore(path).append(row("Prob001_a", 1))
+    path.write_bytes(path.read_bytes()[: len(whole) + kept])
+    store = SampleStore(path)
+    assert list(store.rows) == [("Prob001_a", 0)]
+    store.append(row("Prob001_a", 1))
+    assert list(SampleStore(path).rows) == [("Prob001_a", 0), ("Prob001_a", 1)]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text('{"problem"\n{"problem": "a", "sample": 0}\n')
+    with pytest.raises(UserError, match=r"samples\.jsonl:1: not a line of JSON.*delete the file"):
+        SampleStore(path)
