@@ -56,9 +56,8 @@ def pip_settings(python: Path) -> dict[str, str]:
     for line in listing.splitlines():
         key, _, value = line.partition("=")
         section, _, option = key.partition(".")
-        if section in ("global", "install") or section == ":env:":
-            if section == ":env:" or option not in settings:
-                settings[option] = value.strip().strip("'\"").replace("\\n", " ")
+        if section == ":env:" or (section in ("global", "install") and option not in settings):
+            settings[option] = value.strip().strip("'\"").replace("\\n", " ")
     return settings
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def code_hash(module: str, root: Path = ROOT) -> str:
-    """First 16 hex digits of the sha256 over the syntax trees of `module` (dotted, below `root`) and its local imports."""
+    """First 16 hex digits of the sha256 over the syntax trees of `module`, dotted, and its local imports."""
     digest = hashlib.sha256()
     for name in sorted(local_modules(module, root)):
         digest.update(f"{name}\0{_syntax(_source(name, root))}\0".encode())

@@ -90,8 +90,8 @@ def _arm_problems(
 ) -> Iterator[str]:
     if arm["train"] is not None and arm["serve"].get("model_id"):
         yield (
-            f"{path}.serve.model_id: found {arm['serve']['model_id']!r} in a tuned arm, expected null: it would serve the "
-            "untuned model under the arm's name"
+            f"{path}.serve.model_id: found {arm['serve']['model_id']!r} in a tuned arm, expected null: it would serve "
+            "the untuned model under the arm's name"
         )
     for role in ("train", "serve"):
         if arm[role] is None:

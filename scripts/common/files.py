@@ -22,16 +22,16 @@ def atomic_writer(path: Path) -> Iterator[TextIO]:
     """A text file that appears at `path` whole, on success, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = Path(name)
     try:
         with open(descriptor, "w", encoding="utf-8") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        partial.chmod(0o644)
+        partial.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
 
 
@@ -62,11 +62,9 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON-lines file, in order. A line that is not an object is a UserError that names it."""
-    try:
-        handle = open(path, "rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    with handle:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    with open(path, "rb") as handle:
         for number, line in enumerate(handle, start=1):
             try:
                 row = json.loads(line.decode("utf-8"))
