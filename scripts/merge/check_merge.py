@@ -62,7 +62,8 @@ def judge(against_trained: LogitDifference, against_base: LogitDifference, toler
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(CheckSettings, args.settings)
-    from scripts.merge.hf_models import load_model, probe_logits
+    from scripts.common.hf_gemma4 import load_model
+    from scripts.merge.hf_models import probe_logits
 
     read_manifest(args.base_model)
     read_manifest(args.merged_model, verify_hashes=True)

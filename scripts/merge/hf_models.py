@@ -1,4 +1,4 @@
-"""Gemma 4 checkpoints in transformers, with or without a PEFT adapter, and their logits."""
+"""Logits of Gemma 4 in transformers, with or without a PEFT adapter."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ import peft
 import torch
 import transformers
 
-from scripts.common.files import read_json
 from scripts.merge.probe import Probe
 
 
-def load_model(folder: Path, dtype: str) -> transformers.PreTrainedModel:
-    """The checkpoint under the class that its config.json names; `dtype` is torch's name or `auto`."""
-    architecture = read_json(folder / "config.json")["architectures"][0]
-    return getattr(transformers, architecture).from_pretrained(folder, dtype=dtype).eval()
-
-
 def load_with_adapter(model: transformers.PreTrainedModel, adapter: Path) -> peft.PeftModel:
-    return peft.PeftModel.from_pretrained(model, adapter).eval()
+    return peft.PeftModel.from_pretrained(model, adapter)
 
 
 @torch.inference_mode()
 def probe_logits(model: Any, probe: Probe) -> np.ndarray:
     """Logits at the probe's positions, float32, shape (rows, positions, vocabulary)."""
+    model.eval()
     logits = [
         model(input_ids=torch.from_numpy(tokens).long()[None], use_cache=False).logits[0, -probe.positions :]
         for tokens in probe.rows

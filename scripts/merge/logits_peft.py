@@ -37,7 +37,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(PeftLogitsSettings, args.settings)
-    from scripts.merge.hf_models import load_model, load_with_adapter, probe_logits
+    from scripts.common.hf_gemma4 import load_model
+    from scripts.merge.hf_models import load_with_adapter, probe_logits
 
     read_manifest(args.base_model)
     read_manifest(args.adapter)

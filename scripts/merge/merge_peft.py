@@ -34,7 +34,8 @@ def tensor_names(folder: Path) -> set[str]:
 @entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from scripts.merge.hf_models import load_model, load_with_adapter
+    from scripts.common.hf_gemma4 import load_model
+    from scripts.merge.hf_models import load_with_adapter
 
     read_manifest(args.base_model)
     adapter = read_manifest(args.adapter)

@@ -134,6 +134,6 @@ def pretrain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, setting
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        losses.append(float(loss))
+        losses.append(loss.item())
         progress.set_postfix(loss=f"{sum(losses[-20:]) / len(losses[-20:]):.3f}")
     return sum(losses[-20:]) / len(losses[-20:])

@@ -15,7 +15,7 @@ import trl
 from transformers.trainer_utils import get_last_checkpoint
 
 from scripts.common.errors import UserError
-from scripts.common.files import read_json
+from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
 from scripts.common.token_rows import TokenRows, pad_rows, read_token_rows
 from scripts.train.batches import real_tokens_by_step, sample_order
@@ -60,12 +60,6 @@ class Recorder(transformers.TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if logs and "loss" in logs:
             self._log.add(state.global_step, logs["loss"], logs["learning_rate"])
-
-
-def load_base(folder: Path, dtype: str) -> transformers.PreTrainedModel:
-    """The checkpoint under the class that its config.json names, so that tensor names stay as they are."""
-    architecture = read_json(folder / "config.json")["architectures"][0]
-    return getattr(transformers, architecture).from_pretrained(folder, dtype=getattr(torch, dtype))
 
 
 def peft_config(lora: LoraSettings) -> peft.LoraConfig:
@@ -131,7 +125,7 @@ def run_training(
     is_main = int(os.environ.get("RANK", "0")) == 0
     log = MetricsLog(state / "metrics.jsonl", resumed_step, real_tokens, padded_tokens) if is_main else None
     trainer = AnswerTrainer(
-        model=load_base(base_folder, settings.dtype),
+        model=load_model(base_folder, settings.dtype),
         args=trainer_config(settings, processes, fsdp, steps, state),
         train_dataset=datasets.Dataset.from_dict({"row": order.reshape(-1)}),
         data_collator=lambda items: padded_tensors(rows, items, settings.max_seq_len_tokens),

@@ -40,7 +40,6 @@ module tb;
   // A bit that the reference leaves unknown matches anything; an unknown bit of the candidate matches nothing else.
   wire match_r = (r_dut ==? r_ref) === 1'b1;
   wire tb_match = match_r;
-  wire tb_mismatch = ~tb_match;
 
   // Inputs change at the falling edge: both halves of a cycle are sampled shortly before they end.
   initial begin

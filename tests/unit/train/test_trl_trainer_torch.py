@@ -1,7 +1,5 @@
 """The TRL arm's loss is the Tunix arm's, and its batches hold the rows in the order given."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -9,22 +7,12 @@ import torch
 from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import TokenRows
 from scripts.train.trl_trainer import answer_loss, padded_tensors, peft_config
+from tests.unit.train.example_loss import LOGITS, MASK, TOKENS, expected_loss
 
 
 def test_the_loss_is_a_mean_per_sample_then_over_samples() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.standard_normal((2, 5, 7)).astype(np.float32)
-    tokens = rng.integers(0, 7, (2, 5))
-    mask = np.array([[0, 0, 1, 1, 1], [0, 0, 0, 1, 0]])
-    expected = []
-    for row in range(2):
-        nll = [
-            math.log(np.exp(logits[row, i - 1]).sum()) - logits[row, i - 1, tokens[row, i]]
-            for i in np.flatnonzero(mask[row])
-        ]
-        expected.append(np.mean(nll))
-    loss = answer_loss(torch.from_numpy(logits), torch.from_numpy(tokens), torch.from_numpy(mask))
-    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-5)
+    loss = answer_loss(torch.from_numpy(LOGITS), torch.from_numpy(TOKENS), torch.from_numpy(MASK))
+    assert loss.item() == pytest.approx(expected_loss(), rel=1e-5)
 
 
 def test_batches_hold_the_named_rows() -> None:

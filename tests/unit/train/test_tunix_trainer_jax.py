@@ -16,6 +16,7 @@ from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import TokenRows
 from scripts.train.settings import TrainSettings
 from scripts.train.tunix_trainer import answer_loss, learning_rate_schedule, micro_batches
+from tests.unit.train.example_loss import LOGITS, MASK, TOKENS, expected_loss
 
 SETTINGS = TrainSettings(
     arm="tpu", seed=0, hardware="laptop", hardware_kind="cpu", epochs=1, samples_per_step=4, micro_batch_size=2,
@@ -25,23 +26,11 @@ SETTINGS = TrainSettings(
 
 
 def test_the_loss_is_a_mean_per_sample_then_over_samples() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.standard_normal((2, 5, 7)).astype(np.float32)
-    tokens = rng.integers(0, 7, (2, 5))
-    mask = np.array([[0, 0, 1, 1, 1], [0, 0, 0, 1, 0]])
-    expected = []
-    for row in range(2):
-        nll = [
-            math.log(np.exp(logits[row, i - 1]).sum()) - logits[row, i - 1, tokens[row, i]]
-            for i in np.flatnonzero(mask[row])
-        ]
-        expected.append(np.mean(nll))
-
     def model(*_: Any) -> tuple[Any, None]:
-        return jnp.asarray(logits), None
+        return jnp.asarray(LOGITS), None
 
-    loss = answer_loss(model, jnp.asarray(tokens), jnp.asarray(mask), jnp.ones((2, 5), int))  # type: ignore[arg-type]
-    assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
+    loss = answer_loss(model, jnp.asarray(TOKENS), jnp.asarray(MASK), jnp.ones((2, 5), int))  # type: ignore[arg-type]
+    assert float(loss) == pytest.approx(expected_loss(), rel=1e-5)
 
 
 def test_the_schedule_is_linear_warm_up_then_cosine_to_zero() -> None:
