@@ -25,8 +25,11 @@ HERE = Path(__file__).parent
 NATIVE = ServerSettings("native", "cpu", 2, 512, "float32", startup_timeout_sec=20)
 DOCKER = ServerSettings("docker", "cpu", 2, 512, "auto", startup_timeout_sec=20, image="vllm/vllm-openai:v0.20.2")
 JOB = """
-import json, sys, time
+import json, signal, sys, time
 from pathlib import Path
+# A shell's background job inherits these ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from scripts.common.model_server import model_server
 from scripts.common.server_settings import ServerSettings
 settings = ServerSettings(**json.loads(sys.argv[1]))
