@@ -231,6 +231,6 @@ def _hint(value: Any, error: Any) -> str:
         mantissa, _, exponent = f"{exact:e}".partition("e")
         mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
         scientific = f" or {mantissa}e{int(exponent):+d}" if "e" in value.lower() and '"number"' in wanted else ""
-        reason = f"YAML reads {value} as text" if "e" in value.lower() else "it is in quotes"
+        reason = f"YAML reads {value} as text" if "e" in value.lower() else "it is in quotes, or in a list of --config"
         return f"; {reason}: write {exact:f}{scientific}"
     return ""

@@ -22,7 +22,8 @@ def test_the_default_run_has_every_stage_for_every_arm(project: Path) -> None:
 
 
 def test_a_seed_is_one_more_model_an_arm_and_no_more_benchmarks(project: Path) -> None:
-    planned = planned_rules(snakemake(project, "-n", "all", "--config", "seeds=[0,1]"))
+    (project / "seeds.yaml").write_text("seeds: [0, 1]\n")
+    planned = planned_rules(snakemake(project, "-n", "all", "--configfile", "seeds.yaml"))
     assert planned["train_tunix"] == planned["train_trl"] == 2
     assert planned["generate"] == 1 + 2 + 2
     assert planned["bench"] == 3

@@ -147,7 +147,7 @@ def test_an_unknown_key_names_the_key_that_was_meant(overlay: dict[str, Any], li
         (
             {"train": {"lora_rank": "8"}},
             "train.lora_rank: found the text '8', expected an integer of at least 1 (rank of the LoRA update "
-            "[dimensions]); it is in quotes: write 8",
+            "[dimensions]); it is in quotes, or in a list of --config: write 8",
         ),
         (
             arms(1, train={"mesh": {"tp": 0}}),
