@@ -23,16 +23,18 @@ from tests.workflow_project import copy_project, planned_rules, snakemake
 
 pytestmark = pytest.mark.e2e
 
-# Entry scripts that are killed once each while they work.
+# Entry script that is killed once while it works, a target that needs it, and the seconds that it is left to get going:
+# serving is killed with its server up, training in its steps.
 KILLED = [
-    "scripts.data.prepare",
-    "scripts.train.train_tunix",
-    "scripts.train.train_trl",
-    "scripts.merge.check_merge",
-    "scripts.serve.bench",
-    "scripts.verilog.generate",
-    "scripts.verilog.simulate",
-    "scripts.report.tables",
+    ("scripts.data.prepare", "data/report.json", 0),
+    ("scripts.train.train_tunix", "train/tpu/seed0/run.json", 30),
+    ("scripts.train.train_trl", "train/gpu/seed0/run.json", 20),
+    ("scripts.merge.merge_orbax", "models/tpu/seed0/manifest.json", 0),
+    ("scripts.merge.check_merge", "merge_checks/tpu/seed0.json", 1),
+    ("scripts.serve.bench", "bench/base.json", 20),
+    ("scripts.verilog.generate", "samples/base/seed0.jsonl", 15),
+    ("scripts.verilog.simulate", "verdicts/base/seed0.jsonl", 1),
+    ("scripts.cost.cost", "costs.json", 0),
 ]
 
 
@@ -97,23 +99,23 @@ def assert_nothing_runs(project: Path) -> None:
     assert [process.cmdline() for process in processes_in(project)] == []
 
 
-@pytest.mark.parametrize("module", KILLED)
-def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(project: Path, module: str) -> None:
-    run = start(project, "all")
+@pytest.mark.parametrize(("module", "target", "delay_sec"), KILLED)
+def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(
+    project: Path, module: str, target: str, delay_sec: int
+) -> None:
+    run = start(project, f"results/mini/{target}")
     step = wait_for_step(project, module, run)
-    # Serving is killed with its server up, training with its model loaded: wherever that is, the run must survive it.
-    time.sleep(
-        {"scripts.serve.bench": 20, "scripts.verilog.generate": 15, "scripts.train.train_tunix": 30}.get(module, 1)
-    )
+    time.sleep(delay_sec)
     step.kill()
     assert run.wait(timeout=300) != 0
     assert_nothing_runs(project)
+    assert not (project / "results/mini" / target).exists()
 
 
 def test_snakemake_itself_may_be_killed(project: Path) -> None:
     """Its job runs on and its lock stays; `make all` needs no such lock, and waits for the job's own."""
-    run = start(project, "all", "--nolock")
-    wait_for_step(project, "scripts.serve.bench", run)
+    run = start(project, "results/mini/samples/gpu/seed0.jsonl")
+    wait_for_step(project, "scripts.verilog.generate", run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait(timeout=30)
 
