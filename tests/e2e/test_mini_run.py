@@ -34,7 +34,6 @@ KILLED = [
     ("scripts.serve.bench", "bench/base.json", 20),
     ("scripts.verilog.generate", "samples/base/seed0.jsonl", 15),
     ("scripts.verilog.simulate", "verdicts/base/seed0.jsonl", 1),
-    ("scripts.cost.cost", "costs.json", 0),
 ]
 
 
@@ -99,11 +98,9 @@ def assert_nothing_runs(project: Path) -> None:
     assert [process.cmdline() for process in processes_in(project)] == []
 
 
-@pytest.mark.parametrize(("module", "target", "delay_sec"), KILLED)
-def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(
-    project: Path, module: str, target: str, delay_sec: int
-) -> None:
-    run = start(project, f"results/mini/{target}")
+def kill_a_stage(project: Path, module: str, target: str, delay_sec: int) -> None:
+    """Runs `target`, kills the entry script `module` on the way, and expects a run that failed and left nothing."""
+    run = start(project, f"results/mini/{target}", "--nolock")
     step = wait_for_step(project, module, run)
     time.sleep(delay_sec)
     step.kill()
@@ -112,12 +109,23 @@ def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(
     assert not (project / "results/mini" / target).exists()
 
 
+@pytest.mark.parametrize(("module", "target", "delay_sec"), KILLED)
+def test_a_stage_killed_while_it_works_ends_the_run_and_leaves_no_process(
+    project: Path, module: str, target: str, delay_sec: int
+) -> None:
+    kill_a_stage(project, module, target, delay_sec)
+
+
 def test_snakemake_itself_may_be_killed(project: Path) -> None:
     """Its job runs on and its lock stays; `make all` needs no such lock, and waits for the job's own."""
     run = start(project, "results/mini/samples/gpu/seed0.jsonl")
     wait_for_step(project, "scripts.verilog.generate", run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait(timeout=30)
+
+
+def test_a_report_killed_after_that_fails_like_any_other_stage(project: Path) -> None:
+    kill_a_stage(project, "scripts.report.figures", "figures/loss.svg", 0)
 
 
 def test_the_run_completes_after_all_that(project: Path, run_dir: Path) -> None:
@@ -256,7 +264,7 @@ def test_one_target_is_rebuilt_alone(project: Path, run_dir: Path) -> None:
     target = run_dir / "tables/tco.md"
     before = (run_dir / "bench/tpu.json").stat().st_mtime_ns
     target.unlink()
-    result = snakemake(project, "results/mini/tables/tco.md")
+    result = snakemake(project, "results/mini/tables/tco.md", "--nolock")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "USD" in target.read_text() or "$" in target.read_text()
     assert (run_dir / "bench/tpu.json").stat().st_mtime_ns == before
