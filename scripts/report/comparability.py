@@ -48,7 +48,10 @@ def _training_differences(results: Results, arms: Sequence[Arm]) -> Iterator[str
             words, {name: [entry[key] for entry in entries] for name, entries in runs.items()}, lambda n: f"{n:,}"
         )
     if len({arm.train_backend for arm in trained}) > 1:
-        yield "The training loss is as each backend reports it; backends may average it differently."
+        yield (
+            "The training loss has one definition in all backends (mean over a sample's answer tokens, then over samples); "
+            "LoRA's random start is each backend's own."
+        )
     single = [name for name, entries in runs.items() if len(entries) == 1]
     if single:
         yield f"One training seed only: {', '.join(single)}. Run-to-run variation is unknown."
