@@ -49,8 +49,8 @@ def _training_differences(results: Results, arms: Sequence[Arm]) -> Iterator[str
         )
     if len({arm.train_backend for arm in trained}) > 1:
         yield (
-            "The training loss has one definition in all backends (mean over a sample's answer tokens, then over samples); "
-            "LoRA's random start is each backend's own."
+            "The training loss has one definition in all backends (mean over a sample's answer tokens, then over "
+            "samples); LoRA's random start is each backend's own."
         )
     single = [name for name, entries in runs.items() if len(entries) == 1]
     if single:
