@@ -9,7 +9,9 @@ sys.path.insert(0, workflow.basedir)
 
 from scripts.common.code_hash import code_hash
 from scripts.common.config import validate_config
+from scripts.common.config_rules import data_shards
 from scripts.common.errors import UserError
+from scripts.common.problems import problem_files
 from scripts.common.server_settings import server_settings
 
 HARDWARE = yaml.safe_load(Path(workflow.basedir, "resources/hardware.yaml").read_text())
@@ -24,6 +26,9 @@ SEEDS = config["seeds"]
 ARMS = config["arms"]
 ARM_NAMES = [entry["name"] for entry in ARMS]
 TRAINED_ARMS = [entry["name"] for entry in ARMS if entry["train"]]
+PROBLEMS_DIR = config["verilog"]["problems"]
+# A folder that is not there yet is stood for by its list, so that a dry run shows what would run.
+PROBLEM_FILES = list(map(str, problem_files(Path(PROBLEMS_DIR)))) or [str(Path(PROBLEMS_DIR, "problems.txt"))]
 
 
 wildcard_constraints:
@@ -37,6 +42,38 @@ def in_run(path):
 
 
 BASE_MODEL = in_run("base_model/manifest.json")
+
+
+def data_settings():
+    """What decides the training tokens: a filter's threshold only where the filter is in use."""
+    data, verilog = config["data"], config["verilog"]
+    compiler = {
+        "timeout_sec": verilog["simulation_timeout_sec"],
+        "memory_bytes": verilog["simulation_memory_mib"] << 20,
+        "sandboxed": not verilog["unsafe_no_sandbox"],
+    }
+    used = {
+        "near_duplicate_jaccard": ("near_duplicate", data["near_duplicate_jaccard"]),
+        "overlap_rouge_l": ("overlaps_evaluation", data["overlap_rouge_l"]),
+        "compiler": ("does_not_compile", compiler),
+    }
+    return settings(
+        chat=config["chat"],
+        **{key: data[key] for key in ("max_rows", "max_row_bytes", "on_bad_row", "filters", "max_seq_len_tokens")},
+        **{key: value if name in data["filters"] else None for key, (name, value) in used.items()},
+    )
+
+
+def batching_settings():
+    """What decides the batches of a run: of each number of rows that an arm's micro-batches have."""
+    train = config["train"]
+    shards = {data_shards(entry["train"]) for entry in ARMS if entry["train"]} or {1}
+    return settings(
+        samples_per_step=train["samples_per_step"],
+        seed=SEEDS[0],
+        rows_per_micro_batch=sorted(train["micro_batch_size"] * count for count in shards),
+        batching=batching(train["batching"], train["row_lengths_tokens"]),
+    )
 
 
 def arm(name):
@@ -76,17 +113,25 @@ def code(module):
 
 def train_settings(wildcards):
     """What every backend needs to know of a run."""
-    train = config["train"]
-    lora = {name: train[f"lora_{name}"] for name in ("rank", "alpha", "dropout", "targets")}
-    direct = {name: value for name, value in train.items() if not name.startswith("lora_")}
+    train = dict(config["train"])
+    lora = {name: train.pop(f"lora_{name}") for name in ("rank", "alpha", "dropout", "targets")}
     return {
         "arm": wildcards.arm,
         "seed": int(wildcards.seed),
         "hardware": arm(wildcards.arm)["train"]["hardware"],
         "hardware_kind": hardware_kind(wildcards.arm, "train"),
         "lora": lora,
+        "batching": batching(train.pop("batching"), train.pop("row_lengths_tokens")),
+        **train,
+    }
+
+
+def batching(mode, row_lengths_tokens):
+    """How samples become rows, in the form of BatchingSettings."""
+    return {
+        "mode": mode,
+        "row_lengths_tokens": row_lengths_tokens,
         "max_seq_len_tokens": config["data"]["max_seq_len_tokens"],
-        **direct,
     }
 
 
@@ -140,7 +185,12 @@ def arm_server(name):
 def generate_settings(wildcards):
     """What decides an arm's answers to the problems."""
     verilog = config["verilog"]
+    server = arm_server(wildcards.arm)
+    if config["chat"]["template"] != "model":
+        # The requests bring the template, so that no server's image or model folder has to.
+        server["extra_args"] = [*server.get("extra_args", []), "--trust-request-chat-template"]
     return settings(
+        chat=config["chat"],
         samples_per_problem=verilog["samples_per_problem"],
         requests_in_flight=verilog["requests_in_flight"],
         sampling={
@@ -149,5 +199,5 @@ def generate_settings(wildcards):
             "max_new_tokens": verilog["max_new_tokens"],
             "seed": int(wildcards.seed),
         },
-        server=arm_server(wildcards.arm),
+        server=server,
     )

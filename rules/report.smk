@@ -8,7 +8,7 @@ TABLES = [
     "cost_per_million_tokens",
     "tco",
 ]
-FIGURES = ["loss", "throughput", "ttft", "pass_at_1_by_problem"]
+FIGURES = ["lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem"]
 RUN_RECORDS = arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS)
 BENCHES = expand(in_run("bench/{arm}.json"), arm=ARM_NAMES)
 SCORES = arm_files("scores/{arm}/seed{seed}.json")
@@ -48,6 +48,7 @@ rule tables:
 
 rule figures:
     input:
+        data=in_run("data/report.json"),
         runs=RUN_RECORDS,
         metrics=arm_files("train/{arm}/seed{seed}/metrics.jsonl", TRAINED_ARMS),
         benches=BENCHES,
@@ -73,7 +74,7 @@ rule figures:
         folder=lambda wc, output: str(Path(output[0]).parent),
     shell:
         "python envs/launch.py analysis python -m scripts.report.figures --settings {params.settings:q}"
-        " --runs {input.runs} --benches {input.benches} --scores {input.scores}"
+        " --data {input.data} --runs {input.runs} --benches {input.benches} --scores {input.scores}"
         " --output-dir {params.folder} > {log} 2>&1"
 
 

@@ -1,10 +1,5 @@
 # Samples from the served model, verdicts from Icarus Verilog, pass@k.
 
-from scripts.verilog.problems import problem_files
-
-PROBLEMS_DIR = config["verilog"]["problems"]
-# A folder that is not there yet is stood for by its list, so that a dry run shows what would run.
-PROBLEM_FILES = list(map(str, problem_files(Path(PROBLEMS_DIR)))) or [str(Path(PROBLEMS_DIR, "problems.txt"))]
 PROMPT_FILES = [path for path in PROBLEM_FILES if path.endswith(".txt")]
 
 if not problem_files(Path(PROBLEMS_DIR)):

@@ -11,6 +11,8 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
     """One line for each contradiction between keys, and between arms and the entries of `hardware_file`."""
     return [
         *_name_problems(config),
+        *_chat_problems(config),
+        *_filter_problems(config["data"]["filters"]),
         *_token_problems(config),
         *_step_problems(config),
         *_verilog_problems(config),
@@ -48,7 +50,28 @@ def _name_problems(config: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _chat_problems(config: dict[str, Any]) -> Iterator[str]:
+    if config["chat"]["template"] == "paper" and config["chat"]["system_prompt"] is not None:
+        yield "chat.system_prompt: found text, expected null: the paper's template has no system turn"
+
+
+def _filter_problems(filters: list[str]) -> Iterator[str]:
+    if filters[:2] != ["no_answer", "no_module"]:
+        yield (
+            f"data.filters: found {', '.join(filters[:2])} first, expected no_answer, no_module: the others judge the "
+            "module of an answer"
+        )
+    if "too_long" not in filters:
+        yield "data.filters: found no too_long, expected it: longer rows would not fit training's arrays"
+
+
 def _token_problems(config: dict[str, Any]) -> Iterator[str]:
+    row_lengths = config["train"]["row_lengths_tokens"]
+    if isinstance(row_lengths, list) and max(row_lengths) < config["data"]["max_seq_len_tokens"]:
+        yield (
+            f"train.row_lengths_tokens: found at most {max(row_lengths)} tokens, expected a length of at least "
+            f"data.max_seq_len_tokens = {config['data']['max_seq_len_tokens']} tokens"
+        )
     longest = config["serve"]["max_model_len_tokens"]
     for index, context in enumerate(config["bench"]["contexts"]):
         needed = context["input_tokens"] + context["output_tokens"]

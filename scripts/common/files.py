@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,6 +84,49 @@ def file_lock(path: Path) -> Iterator[None]:
     with open(path, "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def disk_errors_in_one_line(folder: Path) -> Iterator[None]:
+    """A full disk, a quota or a missing permission, met while writing below `folder`, as a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{folder}: {error.strerror}: free some space there, then run the same again") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise UserError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+        raise
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """`target` with the content of `source`: a hard link where the file system allows one."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def replace_files(folder: Path, sources: Mapping[str, Path]) -> None:
+    """Makes `folder` hold the files `sources` (name: file with its content) and no other; its manifest goes first.
+
+    What lies in `folder` is removed, so it must be one that steps fill: flat, and not where a source lies. Otherwise,
+    and when the disk is full, a UserError.
+    """
+    sources = {name: source.resolve() for name, source in sources.items()}
+    with disk_errors_in_one_line(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        old = sorted(folder.iterdir())
+        if kept := next((path for path in old if path.is_dir() and not path.is_symlink()), None):
+            raise UserError(f"{kept}: a folder where only files of an earlier run should be; remove {folder}")
+        if folder.resolve() in {source.parent for source in sources.values()}:
+            raise UserError(f"{folder}: holds the source itself; choose another folder for the output")
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)
+        for path in old:
+            path.unlink(missing_ok=True)
+        for name, source in sources.items():
+            link_or_copy(source, folder / name)
 
 
 def fingerprint(value: Any) -> str:

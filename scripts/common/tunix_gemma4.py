@@ -124,15 +124,3 @@ def rematerialize_decoder_layers(model: gemma4.Gemma4) -> None:
     for _, node in nnx.iter_graph(model):
         if isinstance(getattr(node, "config", None), gemma4.ModelConfig):
             node.config.remat_config = gemma4.RematConfig.DECODER
-
-
-def causal_inputs(valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Positions and causal attention mask of right-padded rows.
-
-    `valid` is 1 on real tokens, shape (batch, seq_len). Returns positions (batch, seq_len), int32, and the mask
-    (batch, seq_len, seq_len), True where a query (second axis) may see a key (third axis).
-    """
-    seq_len = valid.shape[1]
-    positions = jnp.broadcast_to(jnp.arange(seq_len, dtype=jnp.int32), valid.shape)
-    causal = jnp.tril(jnp.ones((seq_len, seq_len), bool))
-    return positions, causal[None] & valid.astype(bool)[:, None, :]

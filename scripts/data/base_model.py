@@ -1,24 +1,22 @@
-"""Puts the base model's files in one folder, with a manifest of their sizes and hashes.
+"""Puts the base model's files in one folder, with a manifest of their sizes and hashes, its commit and licence.
 
-A local folder is linked file by file (copied across file systems); a Hugging Face id is fetched through the hub's
-client, which resumes a broken download.
+A local folder is linked file by file (copied across file systems); a Hugging Face id is fetched, at the commit that the
+revision stands for. A killed download goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from scripts.common.errors import UserError, entry_point
-from scripts.common.files import write_manifest
+from scripts.common.files import MANIFEST_NAME, disk_errors_in_one_line, replace_files, write_manifest
 from scripts.common.settings import parse_settings
 
-# What serving and training read; a hub repository may hold more (images, other formats).
+# What serving and training read; a hub repository may hold more (images, other formats, folders).
 FILE_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 
 
@@ -30,44 +28,56 @@ class BaseModelSettings:
     revision: str | None
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model's files by name and, of a Hugging Face model, its commit and licence."""
+
+    files: dict[str, Path]
+    commit: str | None = None
+    licence: str | None = None
+
+
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON object with the fields of BaseModelSettings")
-    parser.add_argument("--output", type=Path, required=True, help="manifest to write; the files go beside it")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="manifest.json to write; the model replaces the files beside it"
+    )
+    parser.add_argument(
+        "--retry-wait-sec", type=float, default=1.0, help="wait before the first retry of the network; then it doubles"
+    )
     return parser.parse_args(argv)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """`target` with the content of `source`: a hard link where the file system allows one."""
-    with contextlib.suppress(FileNotFoundError):
-        target.unlink()
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def link_folder(source: Path, target: Path) -> None:
-    files = [path for path in sorted(source.iterdir()) if any(path.match(pattern) for pattern in FILE_PATTERNS)]
-    if not any(path.suffix == ".safetensors" for path in files):
+def model_files(source: str, names: Iterable[str]) -> list[str]:
+    """The names that belong to the model, of those in the folder or the repository `source`."""
+    chosen = [
+        name
+        for name in sorted(names)
+        if "/" not in name and name != MANIFEST_NAME and any(fnmatchcase(name, pattern) for pattern in FILE_PATTERNS)
+    ]
+    if not any(name.endswith(".safetensors") for name in chosen):
         raise UserError(f"model.source: {source} holds no .safetensors file")
-    for path in files:
-        link_or_copy(path.resolve(), target / path.name)
+    return chosen
 
 
-def fetch(source: str, revision: str | None, target: Path) -> None:
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+def find_model(settings: BaseModelSettings, folder: Path, retry_wait_sec: float) -> Model:
+    """The files of the local folder that the settings name, or those fetched from the hub, meant for `folder`."""
+    source = settings.source
+    local = Path(source)
+    if local.is_dir():
+        names = model_files(source, (path.name for path in local.iterdir() if path.is_file()))
+        return Model({name: local / name for name in names})
+    if source.startswith((".", "/")) or source.count("/") != 1:
+        raise UserError(f"model.source: {source} is neither a folder nor a Hugging Face id (owner/name)")
+    # Loaded only where it is needed: half a second.
+    from scripts.data.hub import fetch
+    from scripts.data.hub_errors import Repo, Retries
 
-    try:
-        huggingface_hub.snapshot_download(
-            source, revision=revision, local_dir=target, allow_patterns=list(FILE_PATTERNS)
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        raise UserError(
-            f"model.source: cannot fetch {source} ({type(error).__name__}): check the network, HF_TOKEN and free disk "
-            "space, or set model.source to a downloaded folder"
-        ) from None
+    repo = Repo("model", source, settings.revision, "model.source")
+    retries = Retries(first_wait_sec=retry_wait_sec)
+    fetched = fetch(repo, lambda names: model_files(source, names), folder, retries)
+    return Model(fetched.files, fetched.commit, fetched.licence)
 
 
 @entry_point
@@ -75,15 +85,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(BaseModelSettings, args.settings)
     folder = args.output.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    local = Path(settings.source)
-    if local.is_dir():
-        link_folder(local, folder)
-    elif settings.source.startswith((".", "/")) or settings.source.count("/") != 1:
-        raise UserError(f"model.source: {settings.source} is neither a folder nor a Hugging Face id (owner/name)")
-    else:
-        fetch(settings.source, settings.revision, folder)
-    write_manifest(folder, {"source": settings.source, "revision": settings.revision})
+    model = find_model(settings, folder, args.retry_wait_sec)
+    replace_files(folder, model.files)
+    with disk_errors_in_one_line(folder):
+        write_manifest(folder, {**asdict(settings), "commit": model.commit, "licence": model.licence})
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-DropReason = Literal["no_answer", "no_module", "too_long"]
-
 _THINK = re.compile(r"<think>.*?</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _FENCE = re.compile(r"^```[^\n`]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -19,8 +17,9 @@ _MODULE = re.compile(r"^[ \t]*module\b.*?\bendmodule\b", re.DOTALL | re.MULTILIN
 
 @dataclass(frozen=True)
 class Sample:
-    """One training pair: what the user asks and the Verilog that answers it."""
+    """One training pair: what the user asks and the Verilog that answers it. `id` names its row in every message."""
 
+    id: str
     prompt: str
     answer: str
 
@@ -49,7 +48,7 @@ def extract_module(answer: str) -> str | None:
     return None
 
 
-def parse_row(prompt: str, response: str) -> Sample | DropReason:
+def parse_row(row_id: str, prompt: str, response: str) -> Sample | Literal["no_answer", "no_module"]:
     """The training pair of a row, or why there is none."""
     answer = extract_answer(response)
     if answer is None:
@@ -57,4 +56,4 @@ def parse_row(prompt: str, response: str) -> Sample | DropReason:
     module = extract_module(answer)
     if module is None:
         return "no_module"
-    return Sample(prompt=prompt.strip(), answer=module)
+    return Sample(row_id, prompt.strip(), module)

@@ -49,6 +49,7 @@ def tunix_logits(
     from flax import nnx
 
     from scripts.common import tunix_gemma4
+    from scripts.common.tunix_step import document_mask
 
     mesh = tunix_gemma4.make_mesh(settings.mesh.fsdp, settings.mesh.tp)
     with mesh:
@@ -68,8 +69,8 @@ def tunix_logits(
 
         @nnx.jit
         def forward(model: nnx.Module, tokens: jax.Array) -> jax.Array:
-            positions, mask = tunix_gemma4.causal_inputs(jnp.ones_like(tokens))
-            return model(tokens, positions, None, mask)[0]
+            positions = jnp.arange(tokens.shape[1])[None]
+            return model(tokens, positions, None, document_mask(jnp.ones_like(tokens)))[0]
 
         rows = [forward(model, jnp.asarray(tokens)[None])[0, -probe.positions :] for tokens in probe.rows]
         return np.stack([np.asarray(row, np.float32) for row in rows])

@@ -24,7 +24,8 @@ class Probe:
 
 def read_probe(tokens: Path, count: int) -> Probe:
     """The first `count` training rows."""
-    rows = read_token_rows(tokens).input_ids[:count]
+    data = read_token_rows(tokens)
+    rows = [data.row(index) for index in range(min(count, len(data)))]
     probe = Probe(rows)
     if not rows or min(map(len, rows)) < probe.positions:
         raise UserError(f"{tokens}: the first {count} rows must have at least {probe.positions} tokens each")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,18 +95,19 @@ def training_table(results: Results, costs: dict[str, Any], settings: Settings) 
 
     rows = [
         Row("Backend", "", tuple(arm.train_backend for arm in settings.arms)),
+        Row("Batching", "", tuple(_only(run["batching"] for run in results.runs[arm.name]) for arm in settings.arms)),
         Row("LoRA parameters", "", over_seeds(lambda run: run["lora_parameters"]), form="integer"),
         Row("Optimizer steps", "", over_seeds(lambda run: run["optimizer_steps"]), form="integer"),
         Row("Samples", "", over_seeds(lambda run: run["samples"]), form="integer"),
         Row("Real tokens", "", over_seeds(lambda run: run["real_tokens"]), form="integer"),
         Row("Padded tokens", "", over_seeds(lambda run: run["padded_tokens"]), form="integer"),
         Row("Wall-clock time", "h", over_seeds(lambda run: run["wall_clock_sec"] / 3600), "lower"),
-        Row("Start and first step", "s", over_seeds(lambda run: run["start_sec"] + run["first_step_sec"]), "lower"),
+        Row("Start and compilation", "s", over_seeds(lambda run: run["start_sec"] + run["new_shapes_sec"]), "lower"),
         *(
             row
             for section, prefix, seconds in (
                 ("Whole run", "", "wall_clock_sec"),
-                ("After the first step", "timed_", "timed_sec"),
+                ("After compilation", "timed_", "timed_sec"),
             )
             for row in (
                 Row(
@@ -130,8 +131,8 @@ def training_table(results: Results, costs: dict[str, Any], settings: Settings) 
         Row("Cost of one run", "USD", _training_cost(costs, "cost_usd", settings), "lower", "usd", "Result"),
     ]
     notes = [
-        "Whole run: the wall-clock time, start and compilation included, which is what is paid for. Compilation is "
-        "in the first step.",
+        "Whole run: the wall-clock time, start and compilation included, which is what is paid for. After compilation: "
+        "without the steps that met a shape of micro-batch for the first time in their process.",
         "Final loss: mean of the last steps, as run.json has it.",
         *seed_notes(rows),
         *scale_notes("Trained", results, settings.arms, settings.hardware),
@@ -329,6 +330,11 @@ def _serving_cost(costs: dict[str, Any], arm: str, context: tuple[int, int]) -> 
 def _usd_at(serving: dict[str, Any] | None, rate: float | str) -> float | None:
     cells = serving["by_rate"] if serving else []
     return next((cell["usd_per_million_output_tokens"] for cell in cells if cell["request_rate_per_sec"] == rate), None)
+
+
+def _only(values: Iterable[str]) -> str | None:
+    """The values, each once; None for none."""
+    return ", ".join(dict.fromkeys(values)) or None
 
 
 def _spread(entry: dict[str, Any] | None) -> Spread | None:

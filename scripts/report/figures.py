@@ -1,5 +1,5 @@
-"""Draws the figures as SVG: training loss, output throughput and time to first token against the request rate, and
-pass@1 by problem. Equal results give equal files."""
+"""Draws the figures as SVG: lengths of the training rows, training loss, output throughput and time to first token
+against the request rate, and pass@1 by problem. Equal results give equal files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_json, read_jsonl, write_text
 from scripts.common.settings import parse_settings
-from scripts.report.plots import STYLE, Series, loss_figure, pass_at_1_figure, rate_figure
+from scripts.report.plots import STYLE, Series, lengths_figure, loss_figure, pass_at_1_figure, rate_figure
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Settings:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="arms as JSON")
+    parser.add_argument("--data", type=Path, required=True, help="report.json of the data stage")
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="run.json, with metrics.jsonl beside it")
     parser.add_argument("--benches", nargs="+", type=Path, required=True, help="bench.json of each arm")
     parser.add_argument("--scores", nargs="+", type=Path, required=True, help="scores of each arm and seed")
@@ -87,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing:
         raise UserError(f"arm {missing[0]}: no file of --benches or none of --scores is of this arm")
     figures = {
+        "lengths": lengths_figure(read_json(args.data)),
         "loss": loss_figure([arm for arm in series if arm.name in losses], losses),
         "throughput": rate_figure(
             series, benches, lambda cell: cell["output_tokens_per_sec"], "output throughput [tokens/s]", False

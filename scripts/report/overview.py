@@ -16,6 +16,7 @@ from scripts.report.results import Arm, Results
 from scripts.report.table import Cell, format_cell
 
 FIGURE_TITLES = {
+    "lengths": "Lengths of the training rows",
     "loss": "Training loss",
     "throughput": "Output throughput against the request rate",
     "ttft": "Time to first token against the request rate",

@@ -56,6 +56,25 @@ class Series:
         return MARKERS[self.position % len(MARKERS)]
 
 
+def lengths_figure(report: dict[str, Any]) -> Figure:
+    """Rows by their length in tokens, over-long ones too, and where they are cut off."""
+    counts, width = report["length_histogram"]["rows"], report["length_histogram"]["bin_tokens"]
+    longest = report["provenance"]["settings"]["max_seq_len_tokens"]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 3.4))
+        axes = figure.add_subplot()
+        axes.bar(np.arange(len(counts)) * width, counts, width, align="edge", color=COLOURS[0])
+        axes.axvline(longest, color=COLOURS[1], linestyle="--", label=f"max_seq_len_tokens, {longest:,}")
+        summary = report["length_tokens"]["rendered"]
+        axes.set_title(f"mean {summary['mean']:,.0f}, median {summary['p50']:,}, p99 {summary['p99']:,} tokens")
+        axes.set_xlabel("length of a row [tokens]")
+        axes.set_ylabel("rows")
+        axes.set_xlim(left=0)
+        axes.grid(True, axis="y")
+        axes.legend()
+    return figure
+
+
 def loss_figure(series: Sequence[Series], losses: dict[str, list[tuple[list[int], list[float]]]]) -> Figure:
     """Training loss against the optimizer step: each seed as measured (faint) and smoothed, by arm name."""
     with mpl.rc_context(STYLE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scripts.common.batching import BatchingSettings
 from scripts.common.devices import HardwareKind
 from scripts.common.lora import LoraSettings
 
@@ -28,25 +29,7 @@ class TrainSettings:
     remat: Literal["none", "decoder"]
     checkpoint_interval_steps: int
     checkpoints_kept: int
-    max_seq_len_tokens: int
-
-    def accumulation_steps(self, data_shards: int) -> int:
-        """Forward passes of one optimizer step: samples_per_step / (micro_batch_size x data_shards).
-
-        Raises ValueError when that is not a whole number.
-        """
-        together = self.micro_batch_size * data_shards
-        if self.samples_per_step % together:
-            raise ValueError(
-                f"samples_per_step {self.samples_per_step} is not a multiple of micro_batch_size "
-                f"{self.micro_batch_size} x {data_shards} data shards"
-            )
-        return self.samples_per_step // together
-
-
-def total_steps(rows: int, epochs: int, samples_per_step: int) -> int:
-    """Optimizer steps of a run; the rows that do not fill an epoch's last step are left out, as the paper does."""
-    return epochs * (rows // samples_per_step)
+    batching: BatchingSettings
 
 
 def clamped_warmup(warmup_steps: int, steps: int) -> int:

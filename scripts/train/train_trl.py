@@ -69,10 +69,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     rank = int(os.environ.get("RANK", "0"))
     if "RANK" in os.environ:
         die_with_parent()
-    try:
-        train.accumulation_steps(settings.processes)
-    except ValueError as error:
-        raise UserError(f"train: {error}") from None
     base = read_manifest(args.base_model)
     identity = {
         "settings": json.loads(args.settings),
@@ -92,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shutil.copyfile(log.path, args.output / "metrics.jsonl")
         adapter = args.output / "adapter"
         shutil.rmtree(adapter, ignore_errors=True)
-        shutil.copytree(state / "adapter", adapter)
+        shutil.copytree(finished.adapter, adapter)
         write_manifest(
             adapter,
             {
@@ -107,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seed": train.seed,
         "backend": "trl",
         "hardware": train.hardware,
-        **summarize(log, train.samples_per_step, time.perf_counter() - started),
+        **summarize(log, train, time.perf_counter() - started),
         "lora_parameters": finished.lora_parameters,
         "provenance": provenance("scripts.train.train_trl", asdict(settings), PACKAGES),
     }

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.common.errors import UserError, entry_point
+from scripts.common.errors import entry_point
 from scripts.common.files import file_lock, fingerprint, read_manifest, sha256_file, write_json, write_manifest
 from scripts.common.jax_platform import MeshShape, choose_platform
 from scripts.common.provenance import provenance
@@ -42,11 +42,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def publish(run: Path, checkpoint: Path, adapter_info: dict[str, object]) -> None:
+def publish(run: Path, tensors: Path, adapter_info: dict[str, object]) -> None:
     """Copies the final checkpoint's LoRA tensors to `run`/adapter; its manifest is written last."""
     adapter = run / "adapter"
     shutil.rmtree(adapter, ignore_errors=True)
-    shutil.copytree(checkpoint / "model_params", adapter / "model_params")
+    shutil.copytree(tensors, adapter / "model_params")
     write_manifest(adapter, adapter_info)
 
 
@@ -56,10 +56,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     settings = parse_settings(TunixSettings, args.settings)
     train = settings.train
-    try:
-        train.accumulation_steps(settings.mesh.fsdp)
-    except ValueError as error:
-        raise UserError(f"train: {error}") from None
     choose_platform(train.hardware_kind, train.hardware, settings.mesh, f"training the arm {train.arm}")
     base = read_manifest(args.base_model)
     identity = {
@@ -74,22 +70,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         finished = run_training(train, settings.mesh.fsdp, settings.mesh.tp, args.base_model.parent, args.tokens, state)
         log = finished.log
-        final_step = log.rows[-1]["step"]
         adapter_info = {
             "format": "orbax",
             "lora": asdict(train.lora),
             "base_source": base["source"],
-            "step": final_step,
+            "step": log.rows[-1]["step"],
         }
         args.output.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log.path, args.output / "metrics.jsonl")
-        publish(args.output, state / "checkpoints" / str(final_step), adapter_info)
+        publish(args.output, finished.adapter, adapter_info)
     run = {
         "arm": train.arm,
         "seed": train.seed,
         "backend": "tunix",
         "hardware": train.hardware,
-        **summarize(log, train.samples_per_step, time.perf_counter() - started),
+        **summarize(log, train, time.perf_counter() - started),
         "lora_parameters": finished.lora_parameters,
         "provenance": provenance("scripts.train.train_tunix", asdict(settings), PACKAGES),
     }

@@ -7,47 +7,58 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import peft
 import torch
 import transformers
 import trl
 from transformers.trainer_utils import get_last_checkpoint
 
-from scripts.common.errors import UserError
+from scripts.common.batching import BatchPlan
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
-from scripts.common.token_rows import TokenRows, pad_rows, read_token_rows
-from scripts.train.batches import real_tokens_by_step, sample_order
+from scripts.common.token_rows import TokenRows, batch_arrays
 from scripts.train.record import FinishedRun, MetricsLog
+from scripts.train.run_plan import plan_run
 from scripts.train.settings import TrainSettings, clamped_warmup
 
 
-def answer_loss(logits: torch.Tensor, tokens: torch.Tensor, loss_mask: torch.Tensor) -> torch.Tensor:
-    """Mean over samples of the mean negative log-likelihood of each sample's masked tokens, in nats.
+def answer_loss(logits: torch.Tensor, tokens: torch.Tensor, loss_weights: torch.Tensor) -> torch.Tensor:
+    """Weighted negative log-likelihood of the micro-batch's answers, in nats: the Tunix arm's loss.
 
-    `logits` has shape (batch, seq_len, vocabulary), the others (batch, seq_len): the Tunix arm's loss.
+    `logits` has shape (rows, row_len, vocabulary), the others (rows, row_len).
     """
-    mask = loss_mask[:, 1:].float()
     nll = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), tokens[:, 1:].long(), reduction="none"
     )
-    return ((nll * mask).sum(dim=1) / mask.sum(dim=1)).mean()
+    return (nll * loss_weights[:, 1:]).sum()
 
 
 class AnswerTrainer(trl.SFTTrainer):
-    """SFTTrainer whose loss is a mean per sample, then over samples, as the Tunix arm's is."""
+    """SFTTrainer with the Tunix arm's loss. What the Trainer counts as a batch is a whole optimizer step here: its
+    micro-batches, of which there may be more in one step than in another, are gone through in `training_step`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The loss is a mean over this micro-batch: Trainer divides it by the accumulation steps.
-        self.loss_is_scaled_for_ga = False
+        # The weights hold the division by the step's samples: Trainer must not divide again.
+        self.loss_is_scaled_for_ga = True
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """The step's loss on this process; the gradients are shared with the other processes after the last
+        micro-batch only."""
+        *others, last = inputs["micro_batches"]
+        loss = torch.zeros((), device=self.args.device)
+        with self.accelerator.no_sync(model):
+            for micro_batch in others:
+                loss = loss + super().training_step(model, micro_batch)
+        return loss + super().training_step(model, last)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        outputs = model(input_ids=inputs["tokens"], attention_mask=inputs["valid"], use_cache=False)
-        loss = answer_loss(outputs.logits, inputs["tokens"], inputs["loss_mask"])
+        # Without an attention mask, transformers takes positions that start again for the bounds of documents.
+        outputs = model(input_ids=inputs["tokens"], position_ids=inputs["positions"], use_cache=False)
+        # Gradients and logged losses are means over the processes, each of which has a part of the step's samples.
+        loss = answer_loss(outputs.logits, inputs["tokens"], inputs["loss_weights"]) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
 
@@ -72,14 +83,13 @@ def peft_config(lora: LoraSettings) -> peft.LoraConfig:
     )
 
 
-def trainer_config(settings: TrainSettings, processes: int, fsdp: bool, steps: int, state: Path) -> trl.SFTConfig:
+def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, state: Path) -> trl.SFTConfig:
     on_cpu = settings.hardware_kind == "cpu"
     sharding: dict[str, Any] = {"fsdp": True, "fsdp_config": {"version": 2}} if fsdp else {}
     return trl.SFTConfig(
         output_dir=str(state / "checkpoints"),
         max_steps=steps,
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.accumulation_steps(processes),
+        per_device_train_batch_size=1,  # of the data set below: a step's part for one process
         learning_rate=settings.peak_learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=clamped_warmup(settings.warmup_steps, steps),
@@ -111,36 +121,36 @@ def run_training(
     Returns None on every process but the main one.
     """
     transformers.set_seed(settings.seed)  # PEFT draws A from torch's generator
-    rows = read_token_rows(tokens)
-    try:
-        order = sample_order(len(rows), settings.epochs, settings.samples_per_step, settings.seed)
-    except ValueError as error:
-        raise UserError(f"{tokens}: {error}") from None
-    steps = len(order)
+    rows, plan = plan_run(settings, tokens, data_shards=processes)
     checkpoints = state / "checkpoints"
     resume = get_last_checkpoint(checkpoints) if checkpoints.is_dir() else None
     resumed_step = int(Path(resume).name.rpartition("-")[2]) if resume else 0
-    real_tokens = real_tokens_by_step(rows, order)
-    padded_tokens = settings.samples_per_step * settings.max_seq_len_tokens
     is_main = int(os.environ.get("RANK", "0")) == 0
-    log = MetricsLog(state / "metrics.jsonl", resumed_step, real_tokens, padded_tokens) if is_main else None
+    log = MetricsLog(state / "metrics.jsonl", resumed_step, rows, plan) if is_main else None
+    steps = len(plan.steps)
     trainer = AnswerTrainer(
         model=load_model(base_folder, settings.dtype),
-        args=trainer_config(settings, processes, fsdp, steps, state),
-        train_dataset=datasets.Dataset.from_dict({"row": order.reshape(-1)}),
-        data_collator=lambda items: padded_tensors(rows, items, settings.max_seq_len_tokens),
+        args=trainer_config(settings, fsdp, steps, state),
+        train_dataset=datasets.Dataset.from_dict({"part": range(steps * processes)}),
+        data_collator=lambda items: step_tensors(rows, plan, items[0]["part"], processes),
         processing_class=transformers.AutoTokenizer.from_pretrained(base_folder),
         peft_config=peft_config(settings.lora),
         callbacks=[Recorder(log)] if log else [],
     )
     trainer.train(resume_from_checkpoint=resume)
-    trainer.save_model(str(state / "adapter"))
+    adapter = state / "adapter"
+    trainer.save_model(str(adapter))
     if log is None:
         return None
-    return FinishedRun(log, sum(p.numel() for p in trainer.model.parameters() if p.requires_grad))
+    return FinishedRun(log, adapter, sum(p.numel() for p in trainer.model.parameters() if p.requires_grad))
 
 
-def padded_tensors(rows: TokenRows, items: list[dict[str, int]], seq_len: int) -> dict[str, torch.Tensor]:
-    """The rows that `items` name, as tensors of shape (len(items), seq_len)."""
-    arrays = pad_rows(rows, np.array([item["row"] for item in items]), seq_len)
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+def step_tensors(rows: TokenRows, plan: BatchPlan, part: int, processes: int) -> dict[str, list[dict[str, Any]]]:
+    """The micro-batches of one process in one step, as tensors of shape (rows, row_len).
+
+    `part` counts steps and in each step the processes: accelerate deals parts out to the processes in turn.
+    """
+    step, process = divmod(part, processes)
+    shards = [micro_batch.shard(process, processes) for micro_batch in plan.steps[step]]
+    arrays = [batch_arrays(rows, shard, plan.samples_per_step) for shard in shards]
+    return {"micro_batches": [{name: torch.from_numpy(a) for name, a in batch.items()} for batch in arrays]}

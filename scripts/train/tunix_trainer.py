@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grain
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
-from flax import nnx, struct
+from flax import nnx
 from tqdm import tqdm
 from tunix.sft import hooks, metrics_logger, peft_trainer
 
 from scripts.common import tunix_gemma4
-from scripts.common.errors import UserError
-from scripts.common.token_rows import TokenRows, pad_rows, read_token_rows
-from scripts.train.batches import real_tokens_by_step, sample_order
+from scripts.common.batching import BatchPlan
+from scripts.common.token_rows import TokenRows, batch_arrays
+from scripts.common.tunix_step import Batch, accumulating, train_step
 from scripts.train.record import FinishedRun, MetricsLog
+from scripts.train.run_plan import plan_run
 from scripts.train.settings import TrainSettings, clamped_warmup
-
-
-@struct.dataclass(frozen=True)
-class Batch:
-    """One micro-batch; int32 arrays of shape (batch, seq_len)."""
-
-    tokens: Any
-    loss_mask: Any
-    valid: Any
-
-
-def answer_loss(model: nnx.Module, tokens: jax.Array, loss_mask: jax.Array, valid: jax.Array) -> jax.Array:
-    """Mean over samples of the mean negative log-likelihood of each sample's masked tokens, in nats.
-
-    All arguments have shape (batch, seq_len). With one sample a micro-batch this is Tunix's own loss.
-    """
-    positions, attention_mask = tunix_gemma4.causal_inputs(valid)
-    logits, _ = model(tokens, positions, None, attention_mask)
-    targets, mask = tokens[:, 1:], loss_mask[:, 1:].astype(jnp.float32)
-    nll = optax.softmax_cross_entropy_with_integer_labels(logits[:, :-1].astype(jnp.float32), targets)
-    per_sample = (nll * mask).sum(axis=1) / mask.sum(axis=1)
-    return per_sample.mean()
 
 
 def learning_rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
@@ -56,26 +34,57 @@ def learning_rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedul
     )
 
 
-def micro_batches(rows: TokenRows, order: np.ndarray, micro_batch_size: int, seq_len: int) -> Iterator[Batch]:
-    """Every micro-batch of the run in order, by Grain: `order` has shape (steps, samples_per_step)."""
-    dataset = grain.MapDataset.source(order.reshape(-1, micro_batch_size)).map(  # type: ignore[arg-type]
-        lambda indices: Batch(**pad_rows(rows, indices, seq_len))
-    )
+def batches_from(
+    rows: TokenRows, plan: BatchPlan, position: int, process_index: int = 0, process_count: int = 1
+) -> Iterator[Batch]:
+    """The run's micro-batches from `position` on, by Grain, which reads ahead; of each the rows of one process."""
+
+    def load(index: int) -> Batch:
+        micro_batch = micro_batches[index].shard(process_index, process_count)
+        return Batch(**batch_arrays(rows, micro_batch, plan.samples_per_step))
+
+    micro_batches = plan.micro_batches
+    dataset = grain.MapDataset.range(position, len(micro_batches)).map(load)
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
 
 
-class Recorder(hooks.TrainingHooks):
-    """Tunix calls it after each optimizer step: a row of metrics, and the progress bar."""
+class MicroBatchTrainer(peft_trainer.PeftTrainer):
+    """Tunix's trainer with this project's train step. What Tunix counts as a step is a micro-batch here, since an
+    optimizer step may have any number of them; the optimizer does the accumulating."""
 
-    def __init__(self, log: MetricsLog, schedule: optax.Schedule, progress: tqdm) -> None:
+    _buffered_train_metrics: peft_trainer.MetricsBuffer | None
+
+    def create_train_step_fn(self) -> Callable[..., Any]:
+        return train_step
+
+    def _write_train_metrics(self) -> None:
+        """Hands the loss on at once. Tunix does it a step late: a run killed after a checkpoint would lack a row."""
+        metrics, self._buffered_train_metrics = self._buffered_train_metrics, None
+        if metrics is not None:
+            self.training_hooks.on_train_step_end(self, metrics.step + 1, float(metrics.loss))
+
+
+class Recorder(hooks.TrainingHooks):
+    """Adds up the losses of an optimizer step's micro-batches: a row of metrics, and the progress bar."""
+
+    def __init__(self, log: MetricsLog, schedule: optax.Schedule, step_ends: np.ndarray, progress: tqdm) -> None:
         self._log = log
         self._schedule = schedule
+        self._step_of_end = {int(end): step for step, end in enumerate(step_ends, start=1)}
         self._progress = progress
+        self._loss = 0.0
 
     def on_train_step_end(self, train_ctx: Any, train_step: int, train_loss: float) -> None:
-        rate = float(self._schedule(train_step - 1))
-        self._log.add(train_step, float(train_loss), rate)
-        self._progress.set_postfix(loss=f"{float(train_loss):.3f}", lr=f"{rate:.1e}", refresh=False)
+        self._loss += train_loss
+        step = self._step_of_end.get(train_step)
+        if step is None:
+            return
+        loss, self._loss = self._loss, 0.0
+        rate = float(self._schedule(step - 1))
+        self._log.add(step, loss, rate)
+        train_ctx.metrics_logger.log("", "loss", loss, metrics_logger.Mode.TRAIN, step)
+        train_ctx.metrics_logger.log("", "learning_rate", rate, metrics_logger.Mode.TRAIN, step)
+        self._progress.set_postfix(loss=f"{loss:.3f}", lr=f"{rate:.1e}", refresh=False)
         self._progress.update()
 
     def on_train_start(self, train_ctx: Any) -> None: ...
@@ -89,49 +98,58 @@ def count_lora_parameters(model: nnx.Module) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.LoRAParam)))
 
 
+def trainable_model(settings: TrainSettings, base_folder: Path, mesh: jax.sharding.Mesh) -> nnx.Module:
+    """The base model with LoRA factors, on the mesh."""
+    model = tunix_gemma4.load_model(base_folder, mesh, settings.dtype)
+    model = tunix_gemma4.add_lora(model, settings.lora, mesh, settings.seed)
+    if settings.lora.dropout > 0:
+        tunix_gemma4.seed_dropout(model, settings.seed)
+    if settings.remat == "decoder":
+        tunix_gemma4.rematerialize_decoder_layers(model)
+    return model
+
+
+def checkpointing(settings: TrainSettings, step_ends: np.ndarray) -> ocp.CheckpointManagerOptions:
+    """Saves with the last micro-batch of every `checkpoint_interval_steps`-th optimizer step."""
+    interval = settings.checkpoint_interval_steps
+    saved = {int(end) for end in step_ends[interval - 1 :: interval]}
+    return ocp.CheckpointManagerOptions(
+        should_save_fn=lambda micro_batch, _: micro_batch in saved, max_to_keep=settings.checkpoints_kept
+    )
+
+
 def run_training(
     settings: TrainSettings, fsdp: int, tp: int, base_folder: Path, tokens: Path, state: Path
 ) -> FinishedRun:
     """Trains to the end, from the newest checkpoint in `state` if there is one; returns the run's metrics.
 
-    The final checkpoint is `state`/checkpoints/STEP.
+    Checkpoints in `state`/checkpoints are numbered by the micro-batches that they have seen.
     """
     mesh = tunix_gemma4.make_mesh(fsdp, tp)
-    rows = read_token_rows(tokens)
-    try:
-        order = sample_order(len(rows), settings.epochs, settings.samples_per_step, settings.seed)
-    except ValueError as error:
-        raise UserError(f"{tokens}: {error}") from None
-    steps = len(order)
-    accumulation = settings.accumulation_steps(fsdp)
-    schedule = learning_rate_schedule(settings, steps)
+    rows, plan = plan_run(settings, tokens, data_shards=fsdp)
+    step_ends = np.cumsum(plan.micro_batches_per_step)
+    schedule = learning_rate_schedule(settings, len(plan.steps))
     with mesh:
-        model = tunix_gemma4.load_model(base_folder, mesh, settings.dtype)
-        model = tunix_gemma4.add_lora(model, settings.lora, mesh, settings.seed)
-        if settings.lora.dropout > 0:
-            tunix_gemma4.seed_dropout(model, settings.seed)
-        if settings.remat == "decoder":
-            tunix_gemma4.rematerialize_decoder_layers(model)
-        trainer = peft_trainer.PeftTrainer(
+        model = trainable_model(settings, base_folder, mesh)
+        optimizer = optax.adamw(schedule, weight_decay=settings.weight_decay)
+        trainer = MicroBatchTrainer(
             model,
-            optax.adamw(schedule, weight_decay=settings.weight_decay),
+            accumulating(optimizer, plan.micro_batches_per_step),
             peft_trainer.TrainingConfig(
-                eval_every_n_steps=steps + 1,
-                gradient_accumulation_steps=accumulation,
+                eval_every_n_steps=len(plan.micro_batches) + 1,
                 checkpoint_root_directory=str(state / "checkpoints"),
-                checkpointing_options=ocp.CheckpointManagerOptions(
-                    save_interval_steps=settings.checkpoint_interval_steps, max_to_keep=settings.checkpoints_kept
-                ),
+                checkpointing_options=checkpointing(settings, step_ends),
                 metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state / "tensorboard")),
             ),
         )
-        trainer = trainer.with_loss_fn(answer_loss).with_gen_model_input_fn(
-            lambda batch: {"tokens": batch.tokens, "loss_mask": batch.loss_mask, "valid": batch.valid}
-        )
-        seq_len = settings.max_seq_len_tokens
-        real_tokens = real_tokens_by_step(rows, order)
-        log = MetricsLog(state / "metrics.jsonl", trainer.train_steps, real_tokens, settings.samples_per_step * seq_len)
-        with tqdm(total=steps, initial=trainer.train_steps, desc=f"train {settings.arm}", unit="step") as progress:
-            trainer.with_training_hooks(Recorder(log, schedule, progress))
-            trainer.train(micro_batches(rows, order, settings.micro_batch_size * fsdp, seq_len))
-    return FinishedRun(log, count_lora_parameters(model))
+        # Otherwise Tunix would read its way to the place where the checkpoint was made.
+        trainer.is_managed_externally = True
+        position = trainer.train_steps
+        done = int(np.searchsorted(step_ends, position, side="right"))
+        log = MetricsLog(state / "metrics.jsonl", done, rows, plan)
+        with tqdm(total=len(plan.steps), initial=done, desc=f"train {settings.arm}", unit="step") as progress:
+            trainer.with_training_hooks(Recorder(log, schedule, step_ends, progress))
+            trainer.train(batches_from(rows, plan, position, jax.process_index(), jax.process_count()))
+        trainer.close()
+    final = state / "checkpoints" / str(step_ends[-1]) / "model_params"
+    return FinishedRun(log, final, count_lora_parameters(model))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from scripts.common.icarus import Workers, WorkerSettings, icarus_workers
+from scripts.common.problems import Problem
 from scripts.verilog.bench import TOP, HiddenBench, hide, new_nonces
 from scripts.verilog.extract import extract_module
-from scripts.verilog.icarus import Expectation, Judgement
-from scripts.verilog.problems import Problem
+from scripts.verilog.icarus import Expectation, Harness, Judgement
 from scripts.verilog.verdicts import Verdict
-from scripts.verilog.workers import Task, WorkerSettings, judge_all, worker_pool
+from scripts.verilog.workers import Task, judge_all
 
 REFERENCE_MODULE = "RefModule"
 Item = TypeVar("Item")
@@ -44,14 +44,15 @@ class Evaluation:
 def evaluate(problems: Sequence[Problem], answers: Sequence[Answer], settings: WorkerSettings, jobs: int) -> Evaluation:
     """Judges `answers`, each to one of `problems`, `jobs` at a time."""
     codes = {(answer.problem, answer.sample): extract_module(answer.text) for answer in answers}
-    with worker_pool(settings, jobs) as pool:
-        benches, judgements = check_references(problems, pool)
+    with icarus_workers(settings.sandboxed, jobs) as workers:
+        harness = Harness(workers.sandbox, settings.timeout_sec, settings.memory_bytes)
+        benches, judgements = check_references(problems, workers, harness)
         tasks = {
             (name, code): Task(code, benches[name], expectation(judgements[name]))
             for (name, _), code in codes.items()
             if code is not None and judgements[name].verdict == Verdict.PASS
         }
-        results = dict(shown(judge_all(tasks.items(), pool), len(tasks), "simulate"))
+        results = dict(shown(judge_all(tasks.items(), workers, harness), len(tasks), "simulate"))
     rows = []
     for answer in answers:
         code = codes[answer.problem, answer.sample]
@@ -69,7 +70,7 @@ def evaluate(problems: Sequence[Problem], answers: Sequence[Answer], settings: W
 
 
 def check_references(
-    problems: Sequence[Problem], pool: ProcessPoolExecutor
+    problems: Sequence[Problem], workers: Workers, harness: Harness
 ) -> tuple[dict[str, HiddenBench], dict[str, Judgement]]:
     """Each problem's bench under this run's hidden names, and the judgement on its reference run as the candidate."""
     nonces = new_nonces()
@@ -82,7 +83,7 @@ def check_references(
             judgements[problem.name] = Judgement(Verdict.UNSOLVABLE, str(error))
     references = {problem.name: reference_as_candidate(problem) for problem in problems}
     tasks = [(name, Task(references[name], bench, None)) for name, bench in benches.items()]
-    judgements.update(shown(judge_all(tasks, pool), len(tasks), "references"))
+    judgements.update(shown(judge_all(tasks, workers, harness), len(tasks), "references"))
     return benches, judgements
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scripts.common.chat_format import ChatFormat
 from scripts.common.errors import entry_point
 from scripts.common.files import file_lock, read_manifest, write_jsonl
 from scripts.common.model_server import model_server
+from scripts.common.problems import read_problems
 from scripts.common.server_settings import ServerSettings
 from scripts.common.settings import parse_settings
-from scripts.verilog.problems import read_problems
 from scripts.verilog.sampling import Request, SampleStore, Sampling, samples_fingerprint, wanted
 
 
@@ -28,6 +29,7 @@ class GenerateSettings:
 
     samples_per_problem: int
     requests_in_flight: int
+    chat: ChatFormat
     sampling: Sampling
     server: ServerSettings
 
@@ -54,12 +56,18 @@ def generate_missing(
     missing = store.missing(requests)
     if not missing:
         return
-    from scripts.verilog.chat import ask_all
+    from transformers import AutoTokenizer
+
+    from scripts.verilog.chat import Conversation, ask_all
+
+    conversation = Conversation(AutoTokenizer.from_pretrained(model.parent), settings.chat)
 
     async def collect(base_url: str, model_name: str) -> None:
         done = len(requests) - len(missing)
         with tqdm(total=len(requests), initial=done, desc="generate", unit="sample", mininterval=1) as progress:
-            async for row in ask_all(base_url, model_name, missing, settings.sampling, settings.requests_in_flight):
+            async for row in ask_all(
+                base_url, model_name, missing, conversation, settings.sampling, settings.requests_in_flight
+            ):
                 store.append(row)
                 progress.update()
 
@@ -77,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     problems = read_problems(args.problems)
     requests = wanted(problems, settings.samples_per_problem, settings.sampling.seed)
     manifest = read_manifest(args.model)
-    key = samples_fingerprint(manifest, settings.sampling, dataclasses.asdict(settings.server), problems)
+    key = samples_fingerprint(manifest, settings.chat, settings.sampling, dataclasses.asdict(settings.server), problems)
     folder = args.state / key
     with file_lock(folder / "lock"):
         store = SampleStore(folder / "samples.jsonl")

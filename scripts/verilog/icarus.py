@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
-from scripts.common.errors import UserError
+from scripts.common.icarus import COMPILER_OUTPUT_BYTES, LANGUAGE_FLAG, OUT_OF_MEMORY, compiler_failure, first_line
+from scripts.common.sandbox import CPU_STATUSES, FILE_SIZE_STATUS, Limits, Result, Sandbox
 from scripts.verilog.audit import (
     PLAIN_DIRECTIVES,
     Compiled,
@@ -25,18 +23,15 @@ from scripts.verilog.audit import (
 )
 from scripts.verilog.bench import TOP, HiddenBench
 from scripts.verilog.lexer import strip_comments
-from scripts.verilog.sandbox import CPU_STATUSES, FILE_SIZE_STATUS, Limits, Result, Sandbox
 from scripts.verilog.verdicts import Verdict
 
-FLAGS = ("-Wall", "-Winfloop", "-Wno-timescale", "-g2012")
+FLAGS = ("-Wall", "-Winfloop", "-Wno-timescale", LANGUAGE_FLAG)
 CANDIDATE_FILE = "candidate.sv"
 EXPANDED_FILE = "expanded.sv"
 BENCH_FILE = "bench.sv"
 REFERENCE_FILE = "reference.sv"
 PROGRAM_FILE = "program.vvp"
 SIMULATION_OUTPUT_BYTES = 4 << 20
-COMPILER_OUTPUT_BYTES = 32 << 20
-OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|memory exhausted|cannot allocate|length_error", re.IGNORECASE)
 DETAIL_CHARACTERS = 300
 
 
@@ -114,7 +109,7 @@ def judge_simulation(result: Result, verdict_text: str, expected_samples: int | 
     if OUT_OF_MEMORY.search(result.errors):
         return Judgement(Verdict.RESOURCE_LIMIT, "the simulation needed more memory than it may")
     if result.status != 0:
-        return Judgement(Verdict.RUNTIME_ERROR, f"vvp ended with status {result.status}: {_first_line(result.errors)}")
+        return Judgement(Verdict.RUNTIME_ERROR, f"vvp ended with status {result.status}: {first_line(result.errors)}")
     pattern = re.compile(re.escape(verdict_text) + r" (\d+) in (\d+) samples")
     lines = pattern.findall(result.output)
     if len(lines) != 1 or result.output.count(verdict_text) != 1:
@@ -128,27 +123,9 @@ def judge_simulation(result: Result, verdict_text: str, expected_samples: int | 
     return Judgement(Verdict.PASS, f"no mismatch in {samples} samples", samples)
 
 
-def icarus_version() -> str:
-    """Version of the installed Icarus Verilog, such as 11.0."""
-    for tool in ("iverilog", "vvp"):
-        if shutil.which(tool) is None:
-            raise UserError(f"{tool} is not installed; on Debian or Ubuntu: apt-get install iverilog")
-    listing = subprocess.run(["iverilog", "-V"], capture_output=True, text=True).stdout
-    found = re.match(r"Icarus Verilog version (\S+)", listing)
-    if found is None:
-        raise UserError(
-            f"iverilog -V does not name its version, but: {listing[:80]!r}; install Icarus Verilog 11 or later"
-        )
-    return found[1]
-
-
-def icarus_tools() -> list[Path]:
-    """The compiler and the simulator on PATH."""
-    return [Path(path) for tool in ("iverilog", "vvp") if (path := shutil.which(tool))]
-
-
 def _expansion_command() -> list[str]:
-    return ["sh", "-c", f"iverilog -g2012 -E -o {EXPANDED_FILE} {CANDIDATE_FILE} >&2 && exec cat {EXPANDED_FILE}"]
+    compiler = f"iverilog {LANGUAGE_FLAG} -E -o {EXPANDED_FILE} {CANDIDATE_FILE}"
+    return ["sh", "-c", f"{compiler} >&2 && exec cat {EXPANDED_FILE}"]
 
 
 def _compile_command(top: str) -> list[str]:
@@ -158,16 +135,5 @@ def _compile_command(top: str) -> list[str]:
 
 
 def _compiler_failure(result: Result) -> Judgement:
-    if result.status is None or result.status in CPU_STATUSES:
-        return Judgement(Verdict.TIMEOUT, "the compiler did not end within its time")
-    if OUT_OF_MEMORY.search(result.errors):
-        return Judgement(Verdict.RESOURCE_LIMIT, "the compiler needed more memory than it may")
-    if result.status == FILE_SIZE_STATUS or "File size limit exceeded" in result.errors:
-        return Judgement(Verdict.RESOURCE_LIMIT, "the compiler wrote more than it may")
-    return Judgement(Verdict.COMPILE_ERROR, _first_line(result.errors))
-
-
-def _first_line(text: str) -> str:
-    """The first line that names an error, else the first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if re.search(r"error|sorry", line)), lines[0] if lines else "no message")
+    failure, detail = compiler_failure(result)
+    return Judgement(Verdict(failure), detail)

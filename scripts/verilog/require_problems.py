@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.common.errors import entry_point
 from scripts.common.files import write_text
-from scripts.verilog.problems import read_problems
+from scripts.common.problems import read_problems
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.common.errors import UserError
+from scripts.common.chat_format import ChatFormat
 from scripts.common.files import fingerprint
-from scripts.verilog.problems import Problem
+from scripts.common.jsonl_store import JsonlStore
+from scripts.common.problems import Problem
 
 SampleKey = tuple[str, int]
 
@@ -58,13 +57,18 @@ def wanted(problems: Sequence[Problem], samples_per_problem: int, seed: int) -> 
 
 
 def samples_fingerprint(
-    model: Mapping[str, Any], sampling: Sampling, server: Mapping[str, Any], problems: Sequence[Problem]
+    model: Mapping[str, Any],
+    chat: ChatFormat,
+    sampling: Sampling,
+    server: Mapping[str, Any],
+    problems: Sequence[Problem],
 ) -> str:
     """Key of the side folder: everything that a sample depends on. `model` is the model's manifest; of the `server` its
     patience is left out. The number of samples is no part of it: asking for more keeps those there are."""
     return fingerprint(
         {
             "model": {name: entry["sha256"] for name, entry in model["files"].items()},
+            "chat": dataclasses.asdict(chat),
             "sampling": dataclasses.asdict(sampling),
             "server": {key: value for key, value in server.items() if key != "startup_timeout_sec"},
             "prompts": {problem.name: problem.prompt for problem in problems},
@@ -72,38 +76,11 @@ def samples_fingerprint(
     )
 
 
-class SampleStore:
-    """The side file of finished samples: one JSON line each, appended the moment it is there.
-
-    A last line that a killed writer tore is cut off when the file is opened, and its sample asked for again. Use it
-    under a lock.
-    """
+class SampleStore(JsonlStore[SampleKey]):
+    """The side file of finished samples."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.rows: dict[SampleKey, dict[str, Any]] = {}
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            os.truncate(path, len(whole))
-        for row in self._parse(whole):
-            self.rows[row["problem"], row["sample"]] = row
-
-    def _parse(self, content: bytes) -> Iterator[dict[str, Any]]:
-        for number, line in enumerate(content.splitlines(), start=1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{self.path}:{number}: not a line of JSON ({error}); delete the file") from None
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Keeps a finished sample, also over a power cut."""
-        with open(self.path, "ab") as handle:
-            handle.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        self.rows[row["problem"], row["sample"]] = row
+        super().__init__(path, lambda row: (row["problem"], row["sample"]))
 
     def missing(self, requests: Sequence[Request]) -> list[Request]:
         return [request for request in requests if (request.problem, request.sample) not in self.rows]

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_jsonl, write_json, write_jsonl
+from scripts.common.icarus import WorkerSettings, icarus_version
+from scripts.common.problems import Problem, read_problems
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
 from scripts.verilog.evaluation import Answer, evaluate
-from scripts.verilog.icarus import icarus_version
-from scripts.verilog.problems import Problem, read_problems
-from scripts.verilog.workers import WorkerSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,12 +20,12 @@ MODULE = "module TopModule(input a, output y);\n  assign y = ~a;\nendmodule"
     ],
 )
 def test_the_module_of_the_answer_is_kept(response: str) -> None:
-    assert parse_row(" Write it. ", response) == Sample(prompt="Write it.", answer=MODULE)
+    assert parse_row("row1", " Write it. ", response) == Sample("row1", "Write it.", MODULE)
 
 
 def test_directives_and_helper_modules_in_the_fence_stay() -> None:
     code = f"`timescale 1ns/1ps\nmodule helper; endmodule\n{MODULE}"
-    assert parse_row("p", f"<answer>```verilog\n{code}\n```</answer>") == Sample("p", code)
+    assert parse_row("row1", "p", f"<answer>```verilog\n{code}\n```</answer>") == Sample("row1", "p", code)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_directives_and_helper_modules_in_the_fence_stay() -> None:
     ],
 )
 def test_the_reason_to_drop_is_named(response: str, reason: str) -> None:
-    assert parse_row("p", response) == reason
+    assert parse_row("row1", "p", response) == reason

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma4ForConditionalGeneration
 
+from scripts.common.chat_format import ChatFormat
 from scripts.data.codev import Sample, parse_row
-from scripts.data.render import render
+from scripts.data.render import Renderer, TokenRow
 from scripts.mini.architecture import MULTIMODAL_IDS
 from scripts.mini.generator import problem_tasks
 from scripts.mini.make_model import main as make_model
@@ -107,11 +108,11 @@ def test_the_chat_template_renders_gemma_4s_turns() -> None:
 
 
 def test_rows_fit_the_mini_runs_limit_but_for_the_tables() -> None:
-    lengths = []
-    for line in CORPUS.read_text().splitlines():
-        sample = parse_row(**json.loads(line))
-        if isinstance(sample, Sample):
-            lengths.append(len(render(TOKENIZER, sample).input_ids))
+    parsed = [parse_row("row", **json.loads(line)) for line in CORPUS.read_text().splitlines()]
+    samples = [sample for sample in parsed if isinstance(sample, Sample)]
+    rows = Renderer(TOKENIZER, ChatFormat("model", None)).render(samples)
+    lengths = [len(row.input_ids) for row in rows if isinstance(row, TokenRow)]
+    assert len(lengths) == len(samples)
     assert sum(length > 192 for length in lengths) == 14
     fitting = [length for length in lengths if length <= 192]
     assert 64 < sum(fitting) / len(fitting) < 130

@@ -35,7 +35,7 @@ def test_rows_have_codevs_two_columns() -> None:
 
 
 def test_the_filters_drop_a_known_minority() -> None:
-    parsed = [parse_row(row["prompt"], row["response"]) for row in ROWS]
+    parsed = [parse_row("row", row["prompt"], row["response"]) for row in ROWS]
     dropped = Counter(sample for sample in parsed if not isinstance(sample, Sample))
     assert dropped == {"no_answer": 14, "no_module": 14}
     kept = [sample for sample in parsed if isinstance(sample, Sample)]

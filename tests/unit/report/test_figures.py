@@ -29,13 +29,19 @@ from scripts.report.plots import (
 )
 from tests.unit import synthetic_run
 
-NAMES = ("loss", "throughput", "ttft", "pass_at_1_by_problem")
+NAMES = ("lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem")
 SIX = [Series(f"arm{position}", f"Arm {position}", position) for position in range(6)]
 
 
 def draw(folder: Path, output: Path) -> None:
     arms = [{"name": arm["name"], "label": arm["label"]} for arm in synthetic_run.ARMS]
-    flags = [*synthetic_run.result_flags(folder), "--output-dir", str(output)]
+    flags = [
+        *synthetic_run.result_flags(folder),
+        "--data",
+        str(folder / "data/report.json"),
+        "--output-dir",
+        str(output),
+    ]
     figures.main(["--settings", json.dumps({"arms": arms}), *flags])
 
 

@@ -71,10 +71,10 @@ def test_training_speed_is_of_the_whole_run_and_without_its_start(output: Path) 
     assert float(whole["gpu"]) == pytest.approx((240_000 / 120 + 240_000 / 121) / 2)
     assert float(whole["tpu_vs_gpu"]) == pytest.approx(1.5)
     assert whole["gpu_n"] == "2"
-    timed = rows["After the first step/Throughput, padded tokens"]
+    timed = rows["After compilation/Throughput, padded tokens"]
     assert float(timed["gpu"]) == pytest.approx((459_264 / 100 + 459_264 / 101) / 2)
-    assert float(rows["After the first step/Time per sample"]["gpu"]) == pytest.approx(100.5 / 2392)
-    assert float(rows["Start and first step"]["gpu"]) == pytest.approx(20.0)
+    assert float(rows["After compilation/Time per sample"]["gpu"]) == pytest.approx(100.5 / 2392)
+    assert float(rows["Start and compilation"]["gpu"]) == pytest.approx(20.0)
 
 
 def test_a_run_of_one_step_has_no_speed_after_it(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_a_run_of_one_step_has_no_speed_after_it(tmp_path: Path) -> None:
     run = {**synthetic_run.run_json("gpu", 0), "timed_sec": 0.0, "timed_samples": 0, "timed_real_tokens": 0}
     (folder / "train/gpu/seed0/run.json").write_text(json.dumps(run))
     rows = rows_of(write_tables(folder), "training")
-    assert rows["After the first step/Throughput, real tokens"]["gpu"] == ""
-    assert rows["After the first step/Time per sample"]["gpu"] == ""
+    assert rows["After compilation/Throughput, real tokens"]["gpu"] == ""
+    assert rows["After compilation/Time per sample"]["gpu"] == ""
     assert float(rows["Whole run/Throughput, real tokens"]["gpu"]) == pytest.approx(2000)
 
 

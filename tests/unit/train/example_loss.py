@@ -8,6 +8,7 @@ _RNG = np.random.default_rng(0)
 LOGITS = _RNG.standard_normal((2, 5, 7)).astype(np.float32)
 TOKENS = _RNG.integers(0, 7, (2, 5))
 MASK = np.array([[0, 0, 1, 1, 1], [0, 0, 0, 1, 0]])
+WEIGHTS = (MASK / MASK.sum(axis=1, keepdims=True) / len(MASK)).astype(np.float32)
 
 
 def expected_loss() -> float:

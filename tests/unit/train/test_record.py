@@ -1,25 +1,47 @@
-"""What a run says of itself: totals that add up, and a first step that is not called training speed."""
+"""What a run says of itself: totals that add up, and compilation that is not called training speed."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from scripts.common.batching import BatchingSettings, BatchPlan, MicroBatch
+from scripts.common.lora import LoraSettings
+from scripts.common.token_rows import TokenRows
 from scripts.train.record import MetricsLog, summarize
+from scripts.train.settings import TrainSettings
+
+TRAIN = TrainSettings(
+    arm="tpu", seed=0, hardware="laptop", hardware_kind="cpu", epochs=1, samples_per_step=8, micro_batch_size=1,
+    lora=LoraSettings(8, 8.0, 0.0, "all"), peak_learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, dtype="float32",
+    remat="none", checkpoint_interval_steps=10, checkpoints_kept=1, batching=BatchingSettings("bucket", None, 50),
+)  # fmt: skip
+# One sample a step, in rows of 50 tokens but for the third step's.
+ROWS = TokenRows.from_lists([[1] * length for length in (10, 20, 30, 40)], [1] * 4)
+PLAN = BatchPlan([[MicroBatch(100 if index == 2 else 50, ((index,),))] for index in range(4)], samples_per_step=1)
 
 
 def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    real_tokens = np.array([10, 20, 30, 40])
-    first = MetricsLog(path, resumed_step=0, real_tokens=real_tokens, padded_tokens_per_step=50)
+    first = MetricsLog(path, 0, ROWS, PLAN)
     for step in (1, 2, 3):
         first.add(step, loss=float(step), learning_rate=0.1)
-    resumed = MetricsLog(path, resumed_step=2, real_tokens=real_tokens, padded_tokens_per_step=50)
+    resumed = MetricsLog(path, 2, ROWS, PLAN)
     resumed.add(3, loss=9.0, learning_rate=0.1)
     assert [row["loss"] for row in resumed.rows] == [1.0, 2.0, 9.0]
     assert resumed.rows[2]["real_tokens"] == 30
+    assert resumed.rows[2]["padded_tokens"] == 100
     assert resumed.rows[2]["elapsed_sec"] >= first.rows[1]["elapsed_sec"]
     assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_step_is_marked_when_its_process_has_not_met_its_shape(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, 0, ROWS, PLAN)
+    for step in (1, 2, 3):
+        log.add(step, loss=1.0, learning_rate=0.1)
+    resumed = MetricsLog(path, 3, ROWS, PLAN)
+    resumed.add(4, loss=1.0, learning_rate=0.1)
+    assert [row["new_shape_in_process"] for row in resumed.rows] == [True, False, True, True]
 
 
 def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None:
@@ -32,19 +54,19 @@ def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None
             "real_tokens": 10 * step,
             "padded_tokens": 100,
             "elapsed_sec": seconds,
-            "first_in_process": step in (1, 6),
+            "new_shape_in_process": step in (1, 6),
         }
         for step, seconds in enumerate(elapsed, start=1)
     ]
-    log = MetricsLog(tmp_path / "metrics.jsonl", resumed_step=0, real_tokens=np.array([]), padded_tokens_per_step=100)
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, ROWS, PLAN)
     log.rows, log.resumed_after_sec = rows, 15.0
-    summary = summarize(log, samples_per_step=8, process_sec=20.0)
+    summary = summarize(log, TRAIN, process_sec=20.0)
     assert summary["samples"] == 96
     assert summary["real_tokens"] == 10 * sum(range(1, 13))
     assert summary["timed_real_tokens"] == summary["real_tokens"] - 10 - 60
     assert summary["timed_samples"] == 80
     assert summary["timed_sec"] == pytest.approx(10.0)
-    assert summary["first_step_sec"] == 11.0
+    assert summary["new_shapes_sec"] == pytest.approx(22.0)
     assert summary["start_sec"] == pytest.approx(20.0 - 17.0)
     assert summary["wall_clock_sec"] == pytest.approx(3.0 + 32.0)
     assert summary["final_loss"] == pytest.approx(sum(range(3, 13)) / 10)

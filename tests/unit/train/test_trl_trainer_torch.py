@@ -1,25 +1,68 @@
 """The TRL arm's loss is the Tunix arm's, and its batches hold the rows in the order given."""
 
+from pathlib import Path
+
 import numpy as np
+import peft
 import pytest
 import torch
 
+from scripts.common.batching import BatchingMode
+from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings
-from scripts.common.token_rows import TokenRows
-from scripts.train.trl_trainer import answer_loss, padded_tensors, peft_config
-from tests.unit.train.example_loss import LOGITS, MASK, TOKENS, expected_loss
+from scripts.train.trl_trainer import answer_loss, peft_config, step_tensors
+from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
+from tests.unit.train.tiny_rows import TINY_ROWS, tiny_plan
+
+MINI = Path("resources/mini/model")
 
 
 def test_the_loss_is_a_mean_per_sample_then_over_samples() -> None:
-    loss = answer_loss(torch.from_numpy(LOGITS), torch.from_numpy(TOKENS), torch.from_numpy(MASK))
+    loss = answer_loss(torch.from_numpy(LOGITS), torch.from_numpy(TOKENS), torch.from_numpy(WEIGHTS))
     assert loss.item() == pytest.approx(expected_loss(), rel=1e-5)
 
 
-def test_batches_hold_the_named_rows() -> None:
-    rows = TokenRows([np.full(3, i, np.int32) for i in range(4)], [np.array([0, 1, 1])] * 4)
-    batch = padded_tensors(rows, [{"row": 2}, {"row": 0}], seq_len=6)
-    assert batch["tokens"][:, 0].tolist() == [2, 0]
-    assert batch["valid"].sum().item() == 6
+@pytest.fixture(scope="module")
+def model() -> peft.PeftModel:
+    """The mini model with LoRA factors that are no longer zero, so that every gradient is there."""
+    torch.manual_seed(0)
+    model = peft.get_peft_model(load_model(MINI, "float32"), peft_config(LoraSettings(4, 8.0, 0.0, "all")))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.train()
+
+
+def loss_and_gradient(model: peft.PeftModel, mode: BatchingMode, rows: int, processes: int) -> tuple[float, np.ndarray]:
+    """Of one step: the losses of its micro-batches on all processes added up, and their gradients, end to end."""
+    plan = tiny_plan(mode, rows)
+    model.zero_grad()
+    total = 0.0
+    for process in range(processes):
+        for batch in step_tensors(TINY_ROWS, plan, process, processes)["micro_batches"]:
+            logits = model(input_ids=batch["tokens"], position_ids=batch["positions"], use_cache=False).logits
+            loss = answer_loss(logits, batch["tokens"], batch["loss_weights"])
+            loss.backward()
+            total += loss.item()
+    gradients = [parameter.grad.ravel() for parameter in model.parameters() if parameter.requires_grad]
+    return total, torch.cat(gradients).numpy().copy()
+
+
+def test_every_batching_mode_has_the_same_loss_and_gradient(model: peft.PeftModel) -> None:
+    reference_loss, reference = loss_and_gradient(model, "pad", 1, 1)
+    assert np.abs(reference).max() > 1e-3
+    for mode, rows, processes in (("pad", 4, 2), ("bucket", 1, 1), ("bucket", 2, 2), ("pack", 1, 1), ("pack", 2, 2)):
+        loss, gradient = loss_and_gradient(model, mode, rows, processes)  # type: ignore[arg-type]
+        assert loss == pytest.approx(reference_loss, rel=1e-5)
+        assert np.abs(gradient - reference).max() <= 1e-5 * np.abs(reference).max()
+
+
+def test_a_part_is_a_processs_rows_of_a_step() -> None:
+    plan = tiny_plan("pad", 4)
+    parts = [step_tensors(TINY_ROWS, plan, part, 2)["micro_batches"] for part in range(2)]
+    for number, micro_batch in enumerate(plan.steps[0]):
+        together = torch.cat([part[number]["tokens"] for part in parts])
+        assert together[:, 0].tolist() == [int(TINY_ROWS.row(row[0])[0]) for row in micro_batch.rows]
 
 
 def test_peft_scales_by_alpha_over_rank_like_qwix() -> None:

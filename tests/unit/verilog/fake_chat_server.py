@@ -17,6 +17,7 @@ class FakeChatServer:
         self.failures = failures
         self.refusal = refusal
         self.finish_reason = "stop"
+        self.tokenizer: Any = None  # with one, the tokens of the prompt are told, as vLLM does when asked
         self.requests: list[dict[str, Any]] = []
         self.most_in_flight = 0
         self._in_flight = 0
@@ -70,7 +71,9 @@ class FakeChatServer:
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         message = {"role": "assistant", "content": f"answer to {body['messages'][0]['content']} by {body['seed']}"}
+        told = {"prompt_token_ids": self._prompt_token_ids(body)} if self.tokenizer and body["return_token_ids"] else {}
         return {
+            **told,
             "id": "1",
             "object": "chat.completion",
             "created": 0,
@@ -78,3 +81,12 @@ class FakeChatServer:
             "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 7, "total_tokens": 10},
         }
+
+    def _prompt_token_ids(self, body: dict[str, Any]) -> list[int]:
+        rendered = self.tokenizer.apply_chat_template(
+            body["messages"],
+            chat_template=body.get("chat_template"),
+            add_generation_prompt=True,
+            **body["chat_template_kwargs"],
+        )
+        return list(rendered["input_ids"])

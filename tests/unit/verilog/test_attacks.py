@@ -10,7 +10,8 @@ import pytest
 from scripts.verilog.bench import HiddenBench
 from scripts.verilog.evaluation import reference_as_candidate
 from scripts.verilog.icarus import Expectation
-from tests.unit.verilog.tools import HERE, harness, needs_tools, small_bench, small_problem
+from tests.unit.common.tools import needs_tools
+from tests.unit.verilog.tools import HERE, harness, small_bench, small_problem
 
 pytestmark = needs_tools
 

@@ -15,17 +15,20 @@ from typing import Any
 
 import jsonschema
 import pytest
+from transformers import AutoTokenizer
 
 from scripts.common.files import read_jsonl, write_manifest
 from scripts.common.model_server import Server
 from scripts.verilog import generate
 from scripts.verilog.sampling import sample_seed
+from tests.unit.common.tools import ROOT
 from tests.unit.verilog.fake_chat_server import FakeChatServer
-from tests.unit.verilog.tools import PROBLEMS, ROOT, SCHEMAS
+from tests.unit.verilog.tools import PROBLEMS, SCHEMAS
 
 SETTINGS = {
     "samples_per_problem": 3,
     "requests_in_flight": 2,
+    "chat": {"template": "model", "system_prompt": None},
     "sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 64, "seed": 5},
     "server": {
         "backend": "native", "hardware_kind": "cpu", "tensor_parallel_size": 1, "max_model_len_tokens": 512,
@@ -57,7 +60,9 @@ class Step:
                 (folder / "problems").mkdir(exist_ok=True)
                 shutil.copy(path, folder / "problems" / path.name.replace("Prob001", f"Prob00{number}"))
         (folder / "model").mkdir()
-        (folder / "model/config.json").write_text("{}")
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copy(ROOT / "resources/mini/model" / name, folder / "model")
+        (folder / "model/config.json").write_text('{"model_type": "gemma4_text"}')
         write_manifest(folder / "model")
 
     def arguments(self, **changes: Any) -> list[str]:
@@ -114,6 +119,38 @@ def test_the_prompt_is_the_users_turn_and_the_sampling_is_asked_for(step: Step, 
         assert body["messages"] == [{"role": "user", "content": prompt}]
         assert (body["model"], body["temperature"], body["top_p"]) == ("tpu/seed0", 0.8, 0.95)
         assert body["max_completion_tokens"] == 64
+
+
+@pytest.mark.parametrize(
+    ("chat", "turns", "stop"),
+    [
+        ({"template": "model", "system_prompt": None}, ["user"], None),
+        ({"template": "model", "system_prompt": "Write Verilog."}, ["system", "user"], None),
+        ({"template": "paper", "system_prompt": None}, ["user"], ["<end_of_turn>"]),
+    ],
+    ids=str,
+)
+def test_the_server_is_asked_for_the_chat_that_training_saw(
+    step: Step, fake: FakeChatServer, chat: dict[str, Any], turns: list[str], stop: list[str] | None
+) -> None:
+    fake.tokenizer = AutoTokenizer.from_pretrained(ROOT / "resources/mini/model")
+    step.run(chat=chat)
+    for body in fake.requests:
+        assert [turn["role"] for turn in body["messages"]] == turns
+        assert body.get("stop") == stop
+        assert body["chat_template_kwargs"] == {"enable_thinking": False}
+        assert ("<start_of_turn>" in body.get("chat_template", "")) == (chat["template"] == "paper")
+
+
+def test_a_server_that_makes_other_tokens_of_the_prompt_is_refused(
+    step: Step, fake: FakeChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.tokenizer = AutoTokenizer.from_pretrained(ROOT / "resources/mini/model")
+    fake.tokenizer.chat_template += "{{ 'Well, ' }}"
+    with pytest.raises(SystemExit):
+        step.run()
+    assert "others than training saw" in capsys.readouterr().err
+    assert not (step.folder / "samples.jsonl").exists()
 
 
 def test_a_cut_off_answer_is_said_to_be_so(step: Step, fake: FakeChatServer) -> None:

@@ -1,7 +1,6 @@
 """Which samples are wanted, with which seeds, and which are there."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.common.errors import UserError
-from scripts.verilog.problems import Problem
+from scripts.common.chat_format import ChatFormat
+from scripts.common.problems import Problem
 from scripts.verilog.sampling import SampleStore, Sampling, sample_seed, samples_fingerprint, wanted
 
 PROBLEMS = [Problem("Prob002_b", "do b", "", ""), Problem("Prob001_a", "do a", "", "")]
@@ -57,7 +56,7 @@ def test_impossible_sampling_is_refused(changes: dict[str, Any]) -> None:
 
 
 def key(**changes: Any) -> str:
-    values = {"model": MODEL, "sampling": SAMPLING, "server": SERVER, "problems": PROBLEMS}
+    values = {"model": MODEL, "chat": ChatFormat("model", None), "sampling": SAMPLING, "server": SERVER, "problems": PROBLEMS}
     return samples_fingerprint(**{**values, **changes})
 
 
@@ -67,6 +66,8 @@ def key(**changes: Any) -> str:
         {"model": {"files": {"model.safetensors": {"size_bytes": 3, "sha256": "bb"}}}},
         {"sampling": dataclasses.replace(SAMPLING, temperature=0.2)},
         {"sampling": dataclasses.replace(SAMPLING, seed=1)},
+        {"chat": ChatFormat("paper", None)},
+        {"chat": ChatFormat("model", "Write Verilog.")},
         {"server": {**SERVER, "dtype": "bfloat16"}},
         {"problems": [PROBLEMS[0], dataclasses.replace(PROBLEMS[1], prompt="do a well")]},
     ],
@@ -97,23 +98,3 @@ def test_the_store_finds_what_it_kept(tmp_path: Path) -> None:
         ("Prob002_b", 0),
         ("Prob002_b", 1),
     ]
-
-
-@pytest.mark.parametrize("kept", range(1, len(json.dumps(row("Prob001_a", 1)))))
-def test_a_torn_last_line_is_cut_off_and_written_again(tmp_path: Path, kept: int) -> None:
-    path = tmp_path / "samples.jsonl"
-    SampleStore(path).append(row("Prob001_a", 0))
-    whole = path.read_bytes()
-    SampleStore(path).append(row("Prob001_a", 1))
-    path.write_bytes(path.read_bytes()[: len(whole) + kept])
-    store = SampleStore(path)
-    assert list(store.rows) == [("Prob001_a", 0)]
-    store.append(row("Prob001_a", 1))
-    assert list(SampleStore(path).rows) == [("Prob001_a", 0), ("Prob001_a", 1)]
-
-
-def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "samples.jsonl"
-    path.write_text('{"problem"\n{"problem": "a", "sample": 0}\n')
-    with pytest.raises(UserError, match=r"samples\.jsonl:1: not a line of JSON.*delete the file"):
-        SampleStore(path)

@@ -15,14 +15,16 @@ import jsonschema
 import pytest
 
 from scripts.common.files import read_jsonl, write_jsonl
+from scripts.common.icarus import icarus_version
+from scripts.common.problems import read_problems
+from scripts.common.sandbox import Result
 from scripts.verilog import evaluation
 from scripts.verilog.evaluation import reference_as_candidate
-from scripts.verilog.icarus import Judgement, icarus_version, judge_simulation
-from scripts.verilog.problems import read_problems
-from scripts.verilog.sandbox import Result
+from scripts.verilog.icarus import Judgement, judge_simulation
 from scripts.verilog.simulate import main
 from scripts.verilog.verdicts import VERDICTS, Verdict
-from tests.unit.verilog.tools import PROBLEMS, ROOT, SCHEMAS, needs_tools, small_problem
+from tests.unit.common.tools import ROOT, needs_tools
+from tests.unit.verilog.tools import PROBLEMS, SCHEMAS, small_problem
 
 SETTINGS = {"simulation_timeout_sec": 10, "simulation_memory_mib": 512, "unsafe_no_sandbox": False}
 RIGHT = f"```verilog\n{reference_as_candidate(small_problem())}```"

@@ -1,25 +1,18 @@
-"""What these tests share: the small problem, a harness in the real sandbox, and when the tools are there."""
+"""What these tests share: the small problem and a harness in the real sandbox."""
 
-import shutil
 from pathlib import Path
 
-import pytest
-
+from scripts.common.icarus import icarus_tools
+from scripts.common.problems import Problem, read_problems
+from scripts.common.sandbox import Sandbox, bubblewrap_prefix
 from scripts.verilog.bench import HiddenBench, hide, new_nonces
 from scripts.verilog.evaluation import expectation, reference_as_candidate
-from scripts.verilog.icarus import Expectation, Harness, icarus_tools
-from scripts.verilog.problems import Problem, read_problems
-from scripts.verilog.sandbox import Sandbox, bubblewrap_prefix
+from scripts.verilog.icarus import Expectation, Harness
+from tests.unit.common.tools import ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 PROBLEMS = HERE / "problems"
 SCHEMAS = ROOT / "schemas/results"
-
-needs_tools = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in ("iverilog", "vvp", "bwrap")),
-    reason="needs Icarus Verilog and bubblewrap: apt-get install iverilog bubblewrap",
-)
 
 
 def small_problem() -> Problem:

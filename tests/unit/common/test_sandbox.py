@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.common import icarus
 from scripts.common.errors import UserError
-from scripts.verilog import workers
-from scripts.verilog.icarus import icarus_tools
-from scripts.verilog.sandbox import FILE_SIZE_STATUS, Limits, Result, Sandbox, bubblewrap_prefix
-from scripts.verilog.workers import WorkerSettings, worker_pool
-from tests.unit.verilog.tools import ROOT, needs_tools
+from scripts.common.icarus import icarus_tools, icarus_workers
+from scripts.common.sandbox import FILE_SIZE_STATUS, Limits, Result, Sandbox, bubblewrap_prefix
+from tests.unit.common.tools import ROOT, needs_tools
 
 pytestmark = needs_tools
 
@@ -118,36 +117,36 @@ def broken_bubblewrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
 
-def users_inside(settings: WorkerSettings) -> int:
-    with worker_pool(settings, 1) as pool:
-        return pool.submit(os.geteuid).result()
+def user_inside(sandboxed: bool) -> int:
+    with icarus_workers(sandboxed, 1) as workers:
+        return workers.pool.submit(os.geteuid).result()
 
 
 @pytest.mark.usefixtures("broken_bubblewrap")
 def test_where_bubblewrap_does_not_work_nothing_runs() -> None:
     with pytest.raises(UserError, match=r"bubblewrap does not work here \(.*verilog\.unsafe_no_sandbox: true"):
-        users_inside(WorkerSettings(5, 512 << 20, sandboxed=True))
+        user_inside(sandboxed=True)
 
 
 @pytest.mark.usefixtures("broken_bubblewrap")
 def test_unless_the_user_takes_the_risk() -> None:
-    assert users_inside(WorkerSettings(5, 512 << 20, sandboxed=False)) == os.geteuid()
+    assert user_inside(sandboxed=False) == os.geteuid()
 
 
 def test_workers_have_no_privileges() -> None:
-    assert users_inside(WorkerSettings(5, 512 << 20, sandboxed=True)) != 0
+    assert user_inside(sandboxed=True) != 0
 
 
 def test_root_that_alone_may_make_namespaces_stays_root(monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can stay root: run as root")
-    monkeypatch.setattr(workers, "usable", lambda *_: None if os.geteuid() == 0 else "not permitted")
-    assert users_inside(WorkerSettings(5, 512 << 20, sandboxed=True)) == 0
+    monkeypatch.setattr(icarus, "usable", lambda *_: None if os.geteuid() == 0 else "not permitted")
+    assert user_inside(sandboxed=True) == 0
 
 
 def test_dropped_privileges_are_gone_for_good() -> None:
     if os.geteuid() != 0:
         pytest.skip("an ordinary user has none to drop: run as root")
-    code = "from scripts.verilog.sandbox import drop_privileges; import os; drop_privileges(); os.setuid(0)"
+    code = "from scripts.common.sandbox import drop_privileges; import os; drop_privileges(); os.setuid(0)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "PermissionError" in result.stderr

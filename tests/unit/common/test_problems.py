@@ -1,14 +1,11 @@
 """A folder in VerilogEval's layout, complete or said to be incomplete."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from scripts.common.errors import UserError
-from scripts.verilog.problems import problem_files, read_problems
-from scripts.verilog.require_problems import main
-from tests.unit.verilog.tools import PROBLEMS
+from scripts.common.problems import problem_files, read_problems
 
 
 @pytest.fixture
@@ -51,18 +48,3 @@ def test_text_that_is_not_utf8_is_named(folder: Path) -> None:
 def test_without_problems_the_message_says_what_to_do(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"verilog\.problems.*github\.com/NVlabs/verilog-eval at commit c498220"):
         read_problems(tmp_path / name)
-
-
-def test_the_entry_script_lists_the_names(tmp_path: Path) -> None:
-    main(["--folder", str(PROBLEMS), "--output", str(tmp_path / "problems.txt")])
-    assert (tmp_path / "problems.txt").read_text() == "Prob001_latch_and\n"
-
-
-def test_the_entry_script_stops_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(PROBLEMS, tmp_path / "problems")
-    (tmp_path / "problems/Prob001_latch_and_test.sv").unlink()
-    with pytest.raises(SystemExit) as ended:
-        main(["--folder", str(tmp_path / "problems"), "--output", str(tmp_path / "list.txt")])
-    assert ended.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-    assert not (tmp_path / "list.txt").exists()
