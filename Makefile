@@ -7,7 +7,7 @@ SNAKEMAKE = $(LAUNCH) driver snakemake
 JAX_TESTS = $(shell find tests/unit -name 'test_*_jax.py')
 TORCH_TESTS = $(shell find tests/unit -name 'test_*_torch.py')
 
-.PHONY: all setup test lint unit workflow e2e lock mini-world help
+.PHONY: all setup test lint unit e2e bench lock mini-world help
 
 # Holds a lock of its own in place of Snakemake's, which a killed run would leave behind.
 all: setup ## set-up, then every table, figure and the report of the default run
@@ -31,7 +31,7 @@ test: setup lint unit e2e ## lint, unit tests, then the mini run end to end with
 lint: setup ## ruff, mypy, snakefmt (tests/workflow runs snakemake --lint)
 	$(LAUNCH) dev ruff check .
 	$(LAUNCH) dev ruff format --check .
-	$(LAUNCH) dev mypy scripts envs/launch.py
+	$(LAUNCH) dev mypy scripts benchmarks envs/launch.py
 	$(LAUNCH) dev snakefmt --check Snakefile rules
 
 unit: setup ## unit tests, each in the environment that it needs
@@ -41,6 +41,9 @@ unit: setup ## unit tests, each in the environment that it needs
 
 e2e: setup ## the workflow: dry runs, and the mini run with real Tunix, TRL, vLLM and Icarus
 	$(LAUNCH) dev pytest tests/workflow tests/e2e
+
+bench: setup ## our speed beside the straightforward way's, in one run (minutes); docs/benchmarks.md has the figures
+	$(LAUNCH) jax python -m benchmarks.data
 
 lock: setup ## remakes envs/NAME.txt from envs/NAME.in
 	$(LAUNCH) uv envs/lock.sh

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_THINK = re.compile(r"<think>.*?</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _FENCE = re.compile(r"^```[^\n`]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _MODULE = re.compile(r"^[ \t]*module\b.*?\bendmodule\b", re.DOTALL | re.MULTILINE)
@@ -26,7 +25,13 @@ class Sample:
 
 def strip_reasoning(response: str) -> str:
     """`response` without its `<think>…</think>` blocks; an unclosed block takes the rest with it."""
-    return _THINK.sub("", response).partition("<think>")[0]
+    kept: list[str] = []
+    rest = response
+    while rest:
+        before, _, thought = rest.partition("<think>")
+        kept.append(before)
+        _, _, rest = thought.partition("</think>")
+    return "".join(kept)
 
 
 def extract_answer(response: str) -> str | None:

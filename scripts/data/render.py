@@ -16,6 +16,7 @@ import numpy as np
 from scripts.common.chat_format import ChatFormat
 from scripts.common.errors import UserError
 from scripts.data.codev import Sample
+from scripts.data.speller import Speller
 from scripts.data.text_encoder import TextEncoder
 
 # Characters shown of a text where it is not what it should be.
@@ -39,6 +40,7 @@ class Renderer:
         self._backend = tokenizer.backend_tokenizer
         self._encoder = TextEncoder(self._backend)
         self.end_of_turn = chat.end_of_turn(tokenizer)
+        self._speller = Speller(self._backend)
         self._end_ids = self._encoder.encode_marker(self.end_of_turn)
         if chat.template == "model" and len(self._end_ids) != 1:
             raise UserError(
@@ -51,14 +53,14 @@ class Renderer:
         prompts = [self._chat.generation_prompt(self._tokenizer, sample.prompt) for sample in samples]
         prefixes = self._encoder.encode_chats(prompts)
         answers = self._encoder.encode_answers([sample.answer for sample in samples])
-        targets = [answer + self._end_ids for answer in answers]
+        targets = [np.concatenate([answer, self._end_ids]) for answer in answers]
         # Every row's loss is over its answer and nothing else: the tokens are decoded and compared.
-        spelled = self._backend.decode_batch(targets, skip_special_tokens=False)
+        spelled = self._speller.decode(targets)
         rows: list[TokenRow | str] = []
         for sample, prefix, target, text in zip(samples, prefixes, targets, spelled, strict=True):
             expected = sample.answer + self.end_of_turn
             if text == expected:
-                rows.append(TokenRow(np.array(prefix + target, np.int32), len(prefix)))
+                rows.append(TokenRow(np.concatenate([prefix, target]), len(prefix)))
             else:
                 rows.append(f"the tokenizer cannot spell the answer: its tokens are {_difference(text, expected)}")
         return rows

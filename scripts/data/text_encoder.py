@@ -7,6 +7,7 @@ tokens are the text's. Most pieces are words seen before, whose tokens are remem
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +15,17 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-# Character classes of the cut table: ASCII, the mark of a space, all others. Nothing is cut beside the others.
 _SPACE_MARK = "▁"
-_OTHER = 128
+# From here on the bytes of UTF-8 are parts of characters that are not ASCII: nothing is cut beside them.
+_FIRST_OF_OTHERS = 128
+# Bytes that stand in no UTF-8 text, and so can mark places in one.
+_CUT, _END_OF_TEXT = b"\xff", b"\xfe"
 # Pieces remembered; when full, memory is given back and learning begins anew.
-_MAX_REMEMBERED = 500_000
+_MAX_REMEMBERED = 1_000_000
 
 
 class TextEncoder:
-    """Encodes texts with `tokenizer`, without adding tokens at the ends."""
+    """Encodes texts with `tokenizer`, without adding tokens at the ends. Ids are int32 arrays of shape (tokens,)."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         specification = json.loads(tokenizer.to_str())
@@ -31,43 +34,58 @@ class TextEncoder:
         self._continuing = tokenizer
         if drop_leading_space(specification):
             self._continuing = Tokenizer.from_str(json.dumps(specification))
-        self._known_whole: dict[str, list[int]] = {}
-        self._known_continuing: dict[str, list[int]] = {}
+        # The ids of a piece, as the bytes of an int32 array: rows are joined from them without an object a token.
+        self._known_whole: dict[bytes, bytes] = {}
+        self._known_continuing: dict[bytes, bytes] = {}
 
-    def encode_chats(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_chats(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, in which the spelling of a special token becomes that token: what a chat server does
         with a rendered chat."""
         self._whole.encode_special_tokens = False
         return self._encode(self._whole, self._known_whole, texts)
 
-    def encode_answers(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_answers(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text as it goes on after a prefix: no space is put before it, and the spelling of a special
         token is ordinary text."""
         self._continuing.encode_special_tokens = True
         return self._encode(self._continuing, self._known_continuing, texts)
 
-    def encode_marker(self, text: str) -> list[int]:
+    def encode_marker(self, text: str) -> np.ndarray:
         """The ids of a chat marker that goes on after an answer: a special token, or the ordinary text it is."""
         self._continuing.encode_special_tokens = False
         return _ids(self._continuing, [text])[0]
 
-    def _encode(self, tokenizer: Any, known: dict[str, list[int]], texts: Sequence[str]) -> list[list[int]]:
+    def _encode(self, tokenizer: Any, known: dict[bytes, bytes], texts: Sequence[str]) -> list[np.ndarray]:
         if self._cuts is None:
             return _ids(tokenizer, texts)
-        pieces = [pieces_of(text, self._cuts) for text in texts]
         if len(known) > _MAX_REMEMBERED:
             known.clear()
-        new = list({piece for text in pieces for piece in text if piece not in known})
-        known.update(zip(new, _ids(tokenizer, new), strict=True))
-        return [[token for piece in text for token in known[piece]] for text in pieces]
+        pieces = pieces_of(texts, self._cuts)
+        ids = [_joined(known, text) for text in pieces]
+        unknown = [text for text, found in zip(pieces, ids, strict=True) if found is None]
+        if unknown:
+            new = list(set(itertools.chain.from_iterable(unknown)).difference(known))
+            new_ids = _ids(tokenizer, [piece.decode() for piece in new])
+            known.update(zip(new, (piece_ids.tobytes() for piece_ids in new_ids), strict=True))
+            ids = [_joined(known, text) if found is None else found for text, found in zip(pieces, ids, strict=True)]
+        return [np.frombuffer(found, np.int32) for found in ids if found is not None]
 
 
-def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+def _joined(known: dict[bytes, bytes], pieces: list[bytes]) -> bytes | None:
+    """The ids of all the pieces, or None where one of them is not known yet."""
+    try:
+        return b"".join(map(known.__getitem__, pieces))
+    except KeyError:
+        return None
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray]:
+    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
 
 def cut_table(specification: dict[str, Any]) -> np.ndarray | None:
-    """Where a text may be cut: bool of shape (129, 129), true for pairs of neighbouring ASCII characters that no token
+    """Where a text may be cut: bool of shape (256, 256), true for pairs of neighbouring ASCII characters that no token
     of the vocabulary holds side by side. None for a tokenizer whose pieces would not be independent: one that is no
     BPE, splits words by rules of its own, changes more than spaces, or has added tokens that look at their neighbours.
     """
@@ -86,28 +104,23 @@ def cut_table(specification: dict[str, Any]) -> np.ndarray | None:
     )
     if not independent:
         return None
-    cuts = np.ones((_OTHER + 1, _OTHER + 1), bool)
-    cuts[_OTHER, :] = cuts[:, _OTHER] = False
+    cuts = np.ones((256, 256), bool)
+    cuts[_FIRST_OF_OTHERS:, :] = cuts[:, _FIRST_OF_OTHERS:] = False
     for token in [*model["vocab"], *(token["content"] for token in added)]:
         text = token.replace(_SPACE_MARK, " ") if marks_spaces else token
-        classes = _classes(text)
-        cuts[classes[:-1], classes[1:]] = False
+        content = np.frombuffer(text.encode(), np.uint8)
+        cuts[content[:-1], content[1:]] = False
     return cuts
 
 
-def pieces_of(text: str, cuts: np.ndarray) -> list[str]:
-    """`text` cut wherever `cuts` allows; joined, the pieces are the text."""
-    if not text:
-        return []
-    classes = _classes(text)
-    places = (np.flatnonzero(cuts[classes[:-1], classes[1:]]) + 1).tolist()
-    return [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]
-
-
-def _classes(text: str) -> np.ndarray:
-    """The class of each character, shape (characters,)."""
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return np.minimum(points, _OTHER)
+def pieces_of(texts: Sequence[str], cuts: np.ndarray) -> list[list[bytes]]:
+    """Each text as UTF-8, cut wherever `cuts` allows; joined, the pieces are the text."""
+    # All the texts at once, so that numpy is called a few times for hundreds of them.
+    content = np.frombuffer(_END_OF_TEXT.join(text.encode() for text in texts), np.uint8)
+    pairs = (content[:-1].astype(np.uint16) << 8) | content[1:]
+    places = np.flatnonzero(cuts.reshape(-1).take(pairs)) + 1
+    marked = np.insert(content, places, _CUT[0]).tobytes()
+    return [text.split(_CUT) for text in marked.split(_END_OF_TEXT)]
 
 
 def _splits_nothing(pre_tokenizer: dict[str, Any] | None, marks_spaces: bool) -> bool:

@@ -152,6 +152,7 @@ def read(path: Path) -> Any:
         ("train/*/*/run.json", "train_run", 2),
         ("merge_checks/*/*.json", "merge_check", 2),
         ("data/report.json", "data_report", 1),
+        ("data/batching.json", "batching", 1),
     ],
 )
 def test_results_follow_their_schemas(project: Path, run_dir: Path, pattern: str, schema: str, count: int) -> None:
@@ -246,6 +247,24 @@ def test_the_lora_rank_reruns_training_onward(project: Path) -> None:
     planned = edited(project, "config.yaml", "lora_rank: 16", "lora_rank: 8")
     assert {"train_tunix", "train_trl", "merge_orbax", "merge_peft", "check_merge"} | AFTER_MODELS <= set(planned)
     assert not {"prepare_data", "base_model"} & set(planned)
+
+
+def test_the_batching_reruns_training_onward_but_no_data(project: Path) -> None:
+    planned = edited(project, "config.yaml", "batching: pack", "batching: bucket")
+    assert {"batching", "data_card", "train_tunix", "train_trl"} | AFTER_MODELS <= set(planned)
+    assert not {"prepare_data", "fetch_rows", "base_model"} & set(planned)
+
+
+def test_the_threshold_of_a_filter_that_is_not_in_use_reruns_nothing_but_the_record(project: Path) -> None:
+    planned = edited(project, "config.yaml", "near_duplicate_jaccard: 0.8", "near_duplicate_jaccard: 0.7")
+    assert "prepare_data" not in planned
+
+
+def test_a_system_prompt_reruns_data_and_every_answer(project: Path) -> None:
+    planned = edited(project, "config.yaml", "system_prompt: null", "system_prompt: Write Verilog.")
+    assert planned["generate"] == 3
+    assert {"prepare_data", "train_tunix", "train_trl"} <= set(planned)
+    assert "base_model" not in planned
 
 
 def test_a_formula_deep_in_an_import_reruns_its_step_onward(project: Path) -> None:

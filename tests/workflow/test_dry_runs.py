@@ -39,6 +39,13 @@ def test_the_papers_run_can_be_planned_without_its_hardware(project: Path) -> No
     assert "results/paper/train/tpu/seed0/run.json" in text
 
 
+def test_the_tuned_run_is_an_overlay_on_the_papers(project: Path) -> None:
+    dry_run = snakemake(project, "-n", "all", "--configfile", "configs/paper.yaml", "configs/tuned.yaml")
+    planned = planned_rules(dry_run)
+    assert planned["prepare_data"] == planned["fetch_rows"] == planned["batching"] == planned["data_card"] == 1
+    assert "results/tuned/train/tpu/seed0/run.json" in dry_run.stdout + dry_run.stderr
+
+
 HARDWARE_OVERLAY = """
 run: hw
 arms:
@@ -79,6 +86,9 @@ def test_a_stage_without_its_hardware_stops_and_says_so(project: Path, target: s
         ("train={lora_rnk: 8}", "train.lora_rnk: unknown key; did you mean lora_rank?"),
         ("serve={startup_timeout_ms: 8}", "did you mean startup_timeout_sec?"),
         ("train={epochs: two}", "train.epochs"),
+        ("train={batching: packed}", "train.batching"),
+        ("data={filters: [too_long]}", "data.filters"),
+        ("chat={template: paper, system_prompt: Hi}", "chat.system_prompt"),
         ("baseline_arm=tpv", "did you mean tpu?"),
     ],
 )

@@ -5,12 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import jax.numpy as jnp
 from tunix.models.gemma4.model import ModelConfig
 
 from scripts.common.errors import UserError

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.data.speller import Speller, spelling_table
 from scripts.data.text_encoder import TextEncoder, cut_table, pieces_of
 from tests.unit.data.example_tokenizers import TOKENIZERS, byte_level, sentencepiece_like
 from tests.unit.data.test_render_jax import PIECES, TEXT
@@ -25,8 +27,8 @@ def test_ids_of_a_chat_are_the_tokenizers(name: str) -> None:
     @given(texts=TEXTS)
     def holds(texts: list[str]) -> None:
         expected = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-        assert encoder.encode_chats(texts) == expected
-        assert encoder.encode_chats(texts) == expected, "remembered pieces too"
+        assert [ids.tolist() for ids in encoder.encode_chats(texts)] == expected
+        assert [ids.tolist() for ids in encoder.encode_chats(texts)] == expected, "remembered pieces too"
 
     holds()
 
@@ -41,8 +43,8 @@ def test_an_answer_goes_on_without_a_space_and_its_markers_are_text(name: str) -
     @given(text=TEXT)
     def holds(text: str) -> None:
         (ids,) = encoder.encode_answers([text])
-        assert tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False) == text
-        assert not special & set(ids) - {tokenizer.unk_token_id}
+        assert tokenizer.backend_tokenizer.decode(ids.tolist(), skip_special_tokens=False) == text
+        assert not special & set(ids.tolist()) - {tokenizer.unk_token_id}
 
     holds()
 
@@ -50,10 +52,11 @@ def test_an_answer_goes_on_without_a_space_and_its_markers_are_text(name: str) -
 def test_a_sentencepiece_like_tokenizer_is_cut_and_the_pieces_are_the_text() -> None:
     cuts = cut_table(json.loads(sentencepiece_like().backend_tokenizer.to_str()))
     assert cuts is not None
-    pieces = pieces_of("assign out = a + b;\n  assign y = ~a;\n", cuts)
-    assert "".join(pieces) == "assign out = a + b;\n  assign y = ~a;\n"
-    assert len(pieces) > 5
-    assert pieces_of("", cuts) == []
+    texts = ["assign out = a + b;\n  assign y = ~a;\n", "", "é", "q <= 8'd1;"]
+    pieces = pieces_of(texts, cuts)
+    assert [b"".join(text).decode() for text in pieces] == texts
+    assert len(pieces[0]) > 5
+    assert pieces[2] == ["é".encode()]
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -87,3 +90,27 @@ def test_nothing_is_cut_beside_added_tokens_that_look_around() -> None:
 
 def test_a_byte_level_tokenizer_splits_by_itself() -> None:
     assert cut_table(json.loads(byte_level().backend_tokenizer.to_str())) is None
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_speller_spells_as_the_tokenizer_does(name: str) -> None:
+    tokenizer = TOKENIZERS[name]()
+    speller = Speller(tokenizer.backend_tokenizer)
+
+    @settings(max_examples=100, deadline=None)
+    @given(rows=st.lists(st.lists(st.integers(0, len(tokenizer) - 1), max_size=20), max_size=4))
+    def holds(rows: list[list[int]]) -> None:
+        expected = tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=False)
+        spelled = speller.decode([np.array(row, np.int32) for row in rows])
+        # Of bytes that are no character the two make replacement characters by rules of their own.
+        assert [text for text, other in zip(spelled, expected, strict=True) if "\ufffd" not in other] == [
+            text for text in expected if "\ufffd" not in text
+        ]
+
+    holds()
+
+
+def test_only_a_decoder_of_gemmas_kind_has_a_table() -> None:
+    assert spelling_table(json.loads(sentencepiece_like().backend_tokenizer.to_str())) is not None
+    assert spelling_table(json.loads(byte_level().backend_tokenizer.to_str())) is None
+    assert spelling_table(changed(decoder=None)) is None

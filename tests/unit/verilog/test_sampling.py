@@ -56,7 +56,13 @@ def test_impossible_sampling_is_refused(changes: dict[str, Any]) -> None:
 
 
 def key(**changes: Any) -> str:
-    values = {"model": MODEL, "chat": ChatFormat("model", None), "sampling": SAMPLING, "server": SERVER, "problems": PROBLEMS}
+    values = {
+        "model": MODEL,
+        "chat": ChatFormat("model", None),
+        "sampling": SAMPLING,
+        "server": SERVER,
+        "problems": PROBLEMS,
+    }
     return samples_fingerprint(**{**values, **changes})
 
 

@@ -1,0 +1,1 @@
+"""This project's speed beside a peer's or the machine's limit, in one run: `make bench`."""
