@@ -48,9 +48,9 @@ def write_json(path: Path, payload: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
     with atomic_writer(path) as handle:
-        for row in rows:
-            handle.write(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n")
+        handle.writelines(f"{encode(row)}\n" for row in rows)
 
 
 def read_json(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +15,9 @@ from scripts.common.chat_format import ChatFormat
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_manifest, write_json, write_jsonl
 from scripts.common.icarus import WorkerSettings
-from scripts.common.problems import read_problems
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
-from scripts.data import compiles, duplicates, overlap, report
+from scripts.data import report
 from scripts.data.codev import Sample
 from scripts.data.filters import Dropped, DroppedRows, Filter, FilterName, Render, Selection, select
 from scripts.data.read_samples import BadRow, NoPair, read_samples
@@ -25,7 +25,7 @@ from scripts.data.render import Renderer
 from scripts.data.segments import SEGMENT_ROWS, compare_segments
 from scripts.data.token_file import write_tokens
 
-PACKAGES = ("datasets", "transformers", "tokenizers")
+PACKAGES = ("transformers", "tokenizers", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,24 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def sample_filters(settings: PrepareSettings, args: argparse.Namespace) -> list[tuple[FilterName, Filter | None]]:
     """The filters of samples in the configured order, without those that reading applies; too_long is None."""
+    # Each filter's libraries are loaded only where it is in use: they take a second.
     jobs = args.jobs
-    known: dict[FilterName, Filter | None] = {"exact_duplicate": duplicates.exact_duplicates, "too_long": None}
-    if (jaccard := settings.near_duplicate_jaccard) is not None:
-        known["near_duplicate"] = lambda samples: duplicates.near_duplicates(samples, jaccard)
+    known: dict[FilterName, Filter | None] = {"too_long": None}
+    if "exact_duplicate" in settings.filters or "near_duplicate" in settings.filters:
+        from scripts.data import duplicates
+
+        known["exact_duplicate"] = duplicates.exact_duplicates
+        if (jaccard := settings.near_duplicate_jaccard) is not None:
+            known["near_duplicate"] = lambda samples: duplicates.near_duplicates(samples, jaccard)
     if (rouge_l := settings.overlap_rouge_l) is not None:
+        from scripts.common.problems import read_problems
+        from scripts.data import overlap
+
         problems = read_problems(args.problems)
         known["overlaps_evaluation"] = lambda samples: overlap.overlaps(samples, problems, rouge_l, jobs)
     if (compiler := settings.compiler) is not None:
+        from scripts.data import compiles
+
         known["does_not_compile"] = lambda samples: compiles.compile_failures(samples, compiler, args.state, jobs)
     return [(name, known[name]) for name in settings.filters if name in known]
 
@@ -139,9 +149,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not selection.samples:
         dropped = report.filter_counts_by_name(selection.dropped)
         raise UserError(f"{source['source']}: none of {rows_read} rows is left (bad rows {len(bad)}, {dropped})")
-    apart = compare_segments(tokenizer, selection.samples[:SEGMENT_ROWS])
-    write_tokens(args.tokens, [sample.id for sample in selection.samples], selection.tokens)
-    write_jsonl(args.rows, map(asdict, selection.samples))
+    with ThreadPoolExecutor(max_workers=1) as beside:  # Parquet is written without holding Python's lock
+        tokens_written = beside.submit(write_tokens, args.tokens, [s.id for s in selection.samples], selection.tokens)
+        apart = compare_segments(tokenizer, selection.samples[:SEGMENT_ROWS])
+        write_jsonl(args.rows, map(vars, selection.samples))
+        tokens_written.result()
     kept = selection.tokens.lengths
     write_json(
         args.report,

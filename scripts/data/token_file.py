@@ -9,8 +9,8 @@ from scripts.common.token_rows import TokenRows
 
 def write_tokens(path: Path, ids: list[str], rows: TokenRows) -> None:
     """One row a sample: id, input_ids (list of int32) and answer_start (int32). Written to a temporary name first."""
-    import datasets
     import pyarrow as pa
+    import pyarrow.parquet
 
     table = pa.table(
         {
@@ -21,5 +21,6 @@ def write_tokens(path: Path, ids: list[str], rows: TokenRows) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    datasets.Dataset(table).to_parquet(partial)
+    # Token ids hardly repeat as a column's values do: a dictionary of them costs time and saves little.
+    pyarrow.parquet.write_table(table, partial, use_dictionary=False, compression="lz4")
     partial.replace(path)
