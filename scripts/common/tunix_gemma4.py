@@ -99,12 +99,17 @@ def load_model(folder: Path, mesh: jax.sharding.Mesh, dtype: str) -> gemma4.Gemm
 
 
 def add_lora(model: gemma4.Gemma4, lora: LoraSettings, mesh: jax.sharding.Mesh, seed: int) -> gemma4.Gemma4:
-    """`model` with LoRA factors at its target modules, A random by `seed`, B zero."""
+    """`model` with LoRA factors at its target modules, A random by `seed`, B zero, sharded over `mesh`."""
+    with jax.set_mesh(mesh):
+        return inject_lora(model, lora, seed)
+
+
+def inject_lora(model: gemma4.Gemma4, lora: LoraSettings, seed: int) -> gemma4.Gemma4:
+    """`add_lora` wherever the weights are, abstract ones too."""
     provider = qwix.LoraProvider(
         module_path=tunix_target_pattern(lora.targets), rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout
     )
-    with jax.set_mesh(mesh):
-        return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
+    return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
 
 
 def seed_dropout(model: gemma4.Gemma4, seed: int) -> None:

@@ -1,0 +1,146 @@
+"""One training step of a Gemma 4 with LoRA in Tunix: what the training stage runs and the plan compiles.
+
+A micro-batch has rows of `row_len` tokens; a row carries one sample or several, its documents. The loss is a weighted
+sum over target tokens, so that the mean over a step's samples does not depend on how samples are laid into rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx, struct
+from tunix.models.gemma4 import model as gemma4
+
+CrossEntropy = Literal["plain", "chunked"]
+# What the jitted step may overwrite. Tunix donates the optimizer alone: each step then writes the frozen weights out
+# once more, since a result of a jitted function never shares the memory of an argument that was not donated.
+DONATED_ARGUMENTS = ("model", "optimizer")
+# Tokens of a row whose logits are alive at once with chunked cross-entropy: of 262,144 float32 values each, 0.5 GiB.
+CHUNK_TOKENS = 512
+
+
+@struct.dataclass
+class Batch:
+    """One micro-batch; arrays of shape (rows, row_len).
+
+    `tokens`, `positions` and `documents` are int32: a document is one sample, numbered from 1 within its row, 0 on
+    padding; positions restart with each. `loss_weights`, float32, is the weight of each token as a target: 1 / answer
+    tokens of its sample / samples of the step, and 0 on what is not an answer.
+    """
+
+    tokens: Any
+    positions: Any
+    documents: Any
+    loss_weights: Any
+
+
+def attention_mask(documents: jax.Array) -> jax.Array:
+    """True where a query may see a key: at or before it, in the same document.
+
+    `documents` has shape (rows, row_len), the mask (rows, row_len, row_len): queries, then keys.
+    """
+    row_len = documents.shape[1]
+    causal = jnp.tril(jnp.ones((row_len, row_len), bool))
+    return causal[None] & (documents[:, :, None] == documents[:, None, :])
+
+
+def answer_loss(
+    model: Any, tokens: jax.Array, positions: jax.Array, documents: jax.Array, loss_weights: jax.Array
+) -> jax.Array:
+    """Sum over target tokens of weight x negative log-likelihood, in nats. Arguments as in `Batch`."""
+    logits, _ = model(tokens, positions, None, attention_mask(documents))
+    targets, weights = next_tokens(tokens, loss_weights)
+    return weighted_nll(logits, targets, weights)
+
+
+def next_tokens(tokens: jax.Array, loss_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What each position predicts, and the weight of that; both (rows, row_len), the last column with weight 0.
+
+    Shifting the targets in place of slicing the logits spares a copy of the largest array of the step.
+    """
+    return jnp.roll(tokens, -1, axis=1), jnp.roll(loss_weights, -1, axis=1).at[:, -1].set(0.0)
+
+
+def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n)."""
+    nll = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
+    return (nll * weights).sum()
+
+
+def train_step(
+    model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
+) -> tuple[jax.Array, None, jax.Array]:
+    """One micro-batch: loss, LoRA gradient, optimizer update. Returns (loss, None, gradient norm) as Tunix expects."""
+    grad_fn = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))
+    value, grads = grad_fn(model, batch.tokens, batch.positions, batch.documents, batch.loss_weights)
+    grad_norm = optax.global_norm(grads)
+    optimizer.update(model, grads)
+    return value, None, grad_norm
+
+
+def accumulating_adamw(
+    learning_rate: optax.ScalarOrSchedule, weight_decay: float, micro_batches_per_step: int | Callable[[Any], Any]
+) -> optax.MultiSteps:
+    """AdamW once every `micro_batches_per_step` (a number, or a function of the step), on the sum of their gradients."""
+    return optax.MultiSteps(
+        optax.adamw(learning_rate, weight_decay=weight_decay), micro_batches_per_step, use_grad_mean=False
+    )
+
+
+# ---- Cross-entropy in chunks: the same loss, without all logits alive at once.
+
+
+def chunked_answer_loss(
+    model: Any, tokens: jax.Array, positions: jax.Array, documents: jax.Array, loss_weights: jax.Array
+) -> jax.Array:
+    """`answer_loss` with the logits of CHUNK_TOKENS tokens a row at a time, made again in the backward pass.
+
+    The chunks are unrolled, not a loop: XLA's cost analysis counts the body of a loop once.
+    """
+    softcap = model.config.final_logit_softcap
+    with _hidden_states_as_logits(model.config):
+        hidden, _ = model(tokens, positions, None, attention_mask(documents))
+    targets, weights = next_tokens(tokens, loss_weights)
+    embedding = model.embedder.input_embedding[...]
+    chunk_loss = jax.checkpoint(_chunk_loss, static_argnums=(4, 5))
+    total = jnp.zeros((), jnp.float32)
+    for start in range(0, tokens.shape[1], CHUNK_TOKENS):
+        part = slice(start, start + CHUNK_TOKENS)
+        total += chunk_loss(
+            hidden[:, part], targets[:, part], weights[:, part], embedding, model.config.dtype, softcap
+        )
+    return total
+
+
+@contextlib.contextmanager
+def _hidden_states_as_logits(config: gemma4.ModelConfig) -> Iterator[None]:
+    """Within it Tunix's model returns the normalised output of its last layer, (rows, row_len, width), float32.
+
+    The model has to be called as a whole: Qwix applies LoRA inside the model's own call and nowhere else.
+    """
+    decode, softcap = gemma4.Embedder.decode, config.final_logit_softcap
+    gemma4.Embedder.decode = lambda self, x: x
+    config.final_logit_softcap = None
+    try:
+        yield
+    finally:
+        gemma4.Embedder.decode = decode
+        config.final_logit_softcap = softcap
+
+
+def _chunk_loss(
+    hidden: jax.Array, targets: jax.Array, weights: jax.Array, embedding: jax.Array, dtype: Any, softcap: float | None
+) -> jax.Array:
+    """Tied logits, softcap and loss of one chunk, as Tunix's model ends; hidden is (rows, chunk, width)."""
+    logits = jnp.dot(hidden.astype(dtype), embedding.astype(dtype).T).astype(jnp.float32)
+    if softcap is not None:
+        logits = jnp.tanh(logits / softcap) * softcap
+    return weighted_nll(logits, targets, weights)
+
+
+LOSSES: dict[CrossEntropy, Callable[..., jax.Array]] = {"plain": answer_loss, "chunked": chunked_answer_loss}
