@@ -86,7 +86,7 @@ def train_step(
 def accumulating_adamw(
     learning_rate: optax.ScalarOrSchedule, weight_decay: float, micro_batches_per_step: int | Callable[[Any], Any]
 ) -> optax.MultiSteps:
-    """AdamW once every `micro_batches_per_step` (a number, or a function of the step), on the sum of their gradients."""
+    """AdamW once every `micro_batches_per_step` (a number, or a function of the step), on their gradients' sum."""
     return optax.MultiSteps(
         optax.adamw(learning_rate, weight_decay=weight_decay), micro_batches_per_step, use_grad_mean=False
     )
@@ -111,9 +111,7 @@ def chunked_answer_loss(
     total = jnp.zeros((), jnp.float32)
     for start in range(0, tokens.shape[1], CHUNK_TOKENS):
         part = slice(start, start + CHUNK_TOKENS)
-        total += chunk_loss(
-            hidden[:, part], targets[:, part], weights[:, part], embedding, model.config.dtype, softcap
-        )
+        total += chunk_loss(hidden[:, part], targets[:, part], weights[:, part], embedding, model.config.dtype, softcap)
     return total
 
 

@@ -133,7 +133,12 @@ def abstract_batch(rows: int, row_len: int, mesh: Mesh) -> tunix_step.Batch:
     def array(dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((rows, row_len), dtype, sharding=sharding)
 
-    return tunix_step.Batch(array(jnp.int32), array(jnp.int32), array(jnp.int32), array(jnp.float32))
+    return tunix_step.Batch(  # type: ignore[call-arg]
+        tokens=array(jnp.int32),
+        positions=array(jnp.int32),
+        documents=array(jnp.int32),
+        loss_weights=array(jnp.float32),
+    )
 
 
 @contextlib.contextmanager

@@ -46,4 +46,3 @@ def compile_points(
     """Every choice at every size, each once, choice by choice."""
     points = [CompilePoint(choice, n, length) for choice in choices for length in row_lengths for n in layers]
     return list(dict.fromkeys(points))
-

@@ -1,4 +1,4 @@
-"""The training step's loss: plain against a direct statement, chunked against plain, on a Gemma 4 of six small layers."""
+"""The training step's loss: plain against a direct statement, chunked against plain, on six small layers."""
 
 import dataclasses
 import json
@@ -30,9 +30,7 @@ def model() -> gemma4.Gemma4:
         num_layers=6, num_embed=64, embed_dim=32, hidden_dim=64, num_heads=4, head_dim=8, num_kv_heads=2,
         num_global_kv_heads=1, global_key_size=16, sliding_window_size=8,
     )  # fmt: skip
-    model = tunix_gemma4.inject_lora(
-        gemma4.Gemma4(config, rngs=nnx.Rngs(0)), LoraSettings(4, 4.0, 0.0, "all"), seed=1
-    )
+    model = tunix_gemma4.inject_lora(gemma4.Gemma4(config, rngs=nnx.Rngs(0)), LoraSettings(4, 4.0, 0.0, "all"), seed=1)
     keys = iter(jax.random.split(jax.random.key(2), 1000))
     lora = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(next(keys), x.shape), nnx.state(model, nnx.LoRAParam))
     kernels = jax.tree.map(lambda x: 0.2 * jax.random.normal(next(keys), x.shape), nnx.state(model, nnx.Param))

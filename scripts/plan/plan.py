@@ -1,0 +1,138 @@
+"""The plan of a training run: which meshes are valid, what fits, how long and how much, and what to do.
+
+Memory, FLOPs and bytes are the TPU compiler's; hours and dollars are predicted, and marked so.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from scripts.common.errors import UserError, entry_point
+from scripts.common.files import read_json, write_json, write_text
+from scripts.common.gemma4_shapes import Gemma4Shapes, gemma4_shapes
+from scripts.common.provenance import provenance
+from scripts.common.settings import parse_settings
+from scripts.common.slices import parse_slice
+from scripts.plan.choices import PlanSettings, plan_choices
+from scripts.plan.meshes import meshes_of
+from scripts.plan.plots import scale_out_figure, write_svg
+from scripts.plan.predictions import (
+    Records,
+    attention_check,
+    choice_cost,
+    choice_row,
+    contributions,
+    published_efficiency,
+    read_records,
+    run_counts,
+    run_rows,
+    slice_hardware,
+)
+from scripts.plan.roofline import predict_run
+from scripts.plan.scale_out import scale_out_rows
+from scripts.plan.text import plan_text
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """`hardware` holds the TPU entries of resources/hardware.yaml; `price` names one of their prices."""
+
+    plan: PlanSettings
+    hardware: dict[str, Any]
+    price: Literal["on_demand", "spot"]
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON object with the fields of PlanInputs")
+    parser.add_argument("--model-config", type=Path, required=True, help="the model's config.json")
+    parser.add_argument("--compiled", type=Path, required=True, help="compiled points of the plan")
+    parser.add_argument("--scale-out", type=Path, required=True, help="compiled points of the table of slices")
+    parser.add_argument(
+        "--batching", type=Path, default=None, help="the data stage's batching.json, where there is one"
+    )
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for plan.json, plan.md, scale_out.svg")
+    return parser.parse_args(argv)
+
+
+def make_plan(
+    inputs: PlanInputs, shapes: Gemma4Shapes, records: Records, scale_out: Records, measured: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Everything of plan.json but its provenance."""
+    settings = inputs.plan
+    chip = slice_hardware(inputs.hardware, settings.slice_name, inputs.price)
+    reference = choice_cost(records, settings.reference_choice(), shapes.layers)
+    reference_chip = slice_hardware(inputs.hardware, settings.reference.slice_name, inputs.price)
+    if not reference.by_length:
+        raise UserError(f"plan.reference: the compiler refuses it, nothing can be calibrated ({reference.refused})")
+    efficiency = published_efficiency(settings, reference, reference_chip.peaks)
+    counts, found = run_counts(
+        settings, settings.reference.batching, reference.choice.rows, measured, settings.samples_per_step
+    )
+    reference_run = predict_run(
+        reference.by_length,
+        counts,
+        reference.choice.rows,
+        reference_chip.peaks,
+        efficiency,
+        reference_chip.usd_per_hour,
+    )
+    costs = [choice_cost(records, choice, shapes.layers) for choice in plan_choices(settings, shapes)]
+    runs = run_rows(settings, costs, chip, efficiency, measured, reference_run.limit_hours)
+    # Other LoRA targets are another model: the recommendation trains what the reference trains.
+    same_loss = [run for run in runs if run["lora_targets"] == settings.reference.lora_targets]
+    best = min(same_loss, key=lambda run: run["predicted"]["limit_hours"], default=None)
+    chips = parse_slice(settings.slice_name).chips
+    return {
+        "slice": settings.slice_name,
+        "layers": shapes.layers,
+        "layers_compiled": list(settings.layers_compiled),
+        "parameters": shapes.parameters(),
+        "meshes": [
+            asdict(judged)
+            for judged in meshes_of(
+                shapes, chips, settings.samples_per_step, min(settings.alternatives.micro_batch_sizes)
+            )
+        ],
+        "choices": [choice_row(cost, chip, settings.max_seq_len_tokens) for cost in costs],
+        "reference": {
+            **choice_row(reference, reference_chip, settings.max_seq_len_tokens),
+            "batching": settings.reference.batching,
+            "row_lengths_measured": found,
+            "published_sec_per_sample": settings.reference.sec_per_sample,
+            "source": settings.reference.source,
+            "implied_efficiency": efficiency,
+            "flops_over_hand_count": attention_check(
+                reference, shapes, reference.choice.mesh.tp, settings.max_seq_len_tokens
+            ),
+            "predicted": asdict(reference_run),
+        },
+        "runs": runs,
+        "recommended": best,
+        "contributions": contributions(settings, shapes, records, inputs.hardware, best, measured) if best else [],
+        "scale_out": scale_out_rows(settings, shapes, scale_out, inputs.hardware, inputs.price, efficiency),
+    }
+
+
+@entry_point
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    inputs = parse_settings(PlanInputs, args.settings)
+    shapes = gemma4_shapes(read_json(args.model_config))
+    measured = read_json(args.batching) if args.batching else None
+    plan = make_plan(
+        inputs, shapes, read_records(read_json(args.compiled)), read_records(read_json(args.scale_out)), measured
+    )
+    plan["provenance"] = provenance("scripts.plan.plan", asdict(inputs))
+    write_svg(scale_out_figure(plan["scale_out"]), args.output_dir / "scale_out.svg")
+    write_text(args.output_dir / "plan.md", plan_text(plan, inputs.plan))
+    write_json(args.output_dir / "plan.json", plan)
+    print(plan_text(plan, inputs.plan))
+
+
+if __name__ == "__main__":
+    main()
