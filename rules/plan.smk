@@ -1,46 +1,8 @@
 # The real model compiled for the real slice, without it: does a run fit, how long, how much. And what a machine needs.
 # Compiled points are kept in RUN_DIR/state/plan; `make plan` is `snakemake plan --configfile configs/paper.yaml`.
 
-PLAN = config["plan"]
-PLAN_MODEL = PLAN["model_config"]
+PLAN_MODEL = config["plan"]["model_config"]
 BATCHING_REPORT = in_run("data/batching.json")
-
-
-def plan_settings():
-    """The plan's settings: its own, and those of the training run that it plans."""
-    train, own = config["train"], {key: value for key, value in PLAN.items() if key not in PLAN_ELSEWHERE}
-    return {
-        **own,
-        "slice_name": PLAN["slice"],
-        "epochs": train["epochs"],
-        "samples_per_step": train["samples_per_step"],
-        "lora_rank": train["lora_rank"],
-        "lora_alpha": train["lora_alpha"],
-        "dtype": train["dtype"],
-        "max_seq_len_tokens": config["data"]["max_seq_len_tokens"],
-    }
-
-
-# Keys of the section that are not fields of PlanSettings under their own names.
-PLAN_ELSEWHERE = {"model_config", "slice", "preflight_arm", "model_download_gb"}
-
-
-def preflight_settings():
-    """What the arm that is to be trained on this machine needs of it."""
-    entry = arm(PLAN["preflight_arm"])
-    if not entry["train"]:
-        raise WorkflowError(f"plan.preflight_arm: the arm {entry['name']} is not trained")
-    hardware, source = entry["train"]["hardware"], Path(config["model"]["source"])
-    local_bytes = sum(path.stat().st_size for path in source.iterdir()) if source.is_dir() else None
-    return settings(
-        arm=entry["name"],
-        hardware=hardware,
-        hardware_kind=HARDWARE[hardware]["kind"],
-        chips=min(HARDWARE[hardware]["chips"], HARDWARE[hardware]["chips_per_host"] or HARDWARE[hardware]["chips"]),
-        model_source=config["model"]["source"],
-        model_gb=PLAN["model_download_gb"] if local_bytes is None else local_bytes / 1e9,
-        checkpoints=in_run("state/train"),
-    )
 
 
 localrules:
@@ -138,7 +100,7 @@ rule preflight:
     benchmark:
         in_run("benchmarks/plan/preflight.tsv")
     params:
-        settings=preflight_settings(),
+        settings=lambda wc: preflight_settings(),
     shell:
         "python envs/launch.py jax python -m scripts.plan.preflight --settings {params.settings:q} --lock {input.lock}"
         " 2>&1 | tee {log}"
