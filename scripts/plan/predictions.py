@@ -40,6 +40,7 @@ class ChoiceCost:
 
     choice: StepChoice
     by_length: dict[int, StepCost]
+    collectives: list[dict[str, Any]]
     refused: str | None
     compile_sec: float
     host_memory_gib: float
@@ -60,10 +61,35 @@ def choice_cost(records: Records, choice: StepChoice, layers: int) -> ChoiceCost
     return ChoiceCost(
         choice,
         whole,
+        _collectives(mine, layers),
         refused,
         sum(entry["compile_sec"] for entry in compiled),
         max((entry["host_memory_bytes"] for entry in compiled), default=0) / 2**30,
     )
+
+
+def _collectives(records: Records, layers: int) -> list[dict[str, Any]]:
+    """Collectives of a choice at its longest row by kind and group size, extrapolated like all else."""
+    longest = max((point.row_len for point in records), default=0)
+    costs = {
+        point.layers: {(c["kind"], c["group_size"]): c for c in record["compiled"]["collectives"]}
+        for point, record in records.items()
+        if point.row_len == longest and record["compiled"]
+    }
+    if len(costs) != 2:
+        return []
+    (few, at_few), (more, at_more) = sorted(costs.items())
+    t = (layers - few) / (more - few)
+
+    def extrapolated(key: tuple[str, int], quantity: str) -> float:
+        first, second = (float(at[key][quantity]) if key in at else 0.0 for at in (at_few, at_more))
+        return max(0.0, first + t * (second - first))
+
+    quantities = ("count", "tensor_bytes", "wire_bytes")
+    return [
+        {"kind": key[0], "group_size": key[1], **{name: extrapolated(key, name) for name in quantities}}
+        for key in sorted(at_few.keys() | at_more.keys())
+    ]
 
 
 @dataclass(frozen=True)
@@ -111,6 +137,7 @@ def choice_row(cost: ChoiceCost, hardware: SliceHardware, max_seq_len: int) -> d
     """A row of the table of compiled figures, at the longest row."""
     capacity = hardware.entry["hbm_gib"]
     row = {**_described(cost.choice), "capacity_gib": capacity, "refused": cost.refused}
+    row |= {"collectives": cost.collectives}
     row |= {"compile_sec": cost.compile_sec, "compiler_host_memory_gib": cost.host_memory_gib}
     at_longest = cost.by_length.get(max_seq_len)
     if at_longest is None:

@@ -73,7 +73,22 @@ def _compiled(plan: dict[str, Any]) -> str:
         f"One chip, one micro-batch of rows of the longest length; compiled but for the limit. Of the arguments "
         f"{accumulated:.2f} GiB are accumulated gradients, in float32."
     )
-    return f"## The step, compiled\n\n{_table(rows, headers)}\n\n{note}"
+    return f"## The step, compiled\n\n{_table(rows, headers)}\n\n{note}\n\n{_collectives(plan)}"
+
+
+def _collectives(plan: dict[str, Any]) -> str:
+    rows = [
+        [
+            name, _mesh(row["mesh"]), row["remat"], row["cross_entropy"], entry["kind"], str(entry["group_size"]),
+            f"{entry['count']:.0f}", f"{entry['tensor_bytes'] / 1e9:.2f}", f"{entry['wire_bytes'] / 1e9:.2f}",
+        ]
+        for name, row in [("reference", plan["reference"]), *(("", choice) for choice in plan["choices"])]
+        for entry in row["collectives"]
+    ]  # fmt: skip
+    headers = [
+        "", "mesh", "remat", "cross-entropy", "collective", "chips", "times", "tensors [GB]", "on the wire [GB]",
+    ]  # fmt: skip
+    return _table(rows, headers)
 
 
 def _without_remat(plan: dict[str, Any]) -> str:
