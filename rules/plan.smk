@@ -2,6 +2,7 @@
 # Compiled points are kept in RUN_DIR/state/plan; `make plan` is `snakemake plan --configfile configs/paper.yaml`.
 
 PLAN_MODEL = config["plan"]["model_config"]
+PLAN_WHOLE = in_run("plan/compiled_check.json")
 BATCHING_REPORT = in_run("data/batching.json")
 
 
@@ -45,6 +46,8 @@ rule plan_report:
         model=PLAN_MODEL,
         compiled=in_run("plan/compiled_plan.json"),
         scale_out=in_run("plan/compiled_scale_out.json"),
+        # What was compiled with all layers takes the place of what was extrapolated.
+        whole=PLAN_WHOLE if Path(PLAN_WHOLE).is_file() else [],
         # Measured row lengths take the place of the assumed ones as soon as the data stage has written them.
         batching=BATCHING_REPORT if Path(BATCHING_REPORT).is_file() else [],
         lock="envs/analysis.txt",
@@ -63,11 +66,13 @@ rule plan_report:
             hardware={name: entry for name, entry in HARDWARE.items() if entry["kind"] == "tpu"},
             price=config["cost"]["price"],
         ),
-        batching=lambda wc, input: f"--batching {input.batching}" if input.batching else "",
+        optional=lambda wc, input: " ".join(
+            f"--{name} {path}" for name, path in (("whole", input.whole), ("batching", input.batching)) if path
+        ),
         folder=subpath(output.plan, parent=True),
     shell:
         "python envs/launch.py analysis python -m scripts.plan.plan --settings {params.settings:q}"
-        " --model-config {input.model} --compiled {input.compiled} --scale-out {input.scale_out} {params.batching}"
+        " --model-config {input.model} --compiled {input.compiled} --scale-out {input.scale_out} {params.optional}"
         " --output-dir {params.folder} 2>&1 | tee {log}"
 
 
@@ -85,7 +90,7 @@ rule plan_check:
         in_run("benchmarks/plan/check.tsv")
     params:
         code=code("scripts.plan.check"),
-        settings=settings(required=["arguments_gib", "temporaries_gib", "peak_gib", "flops"]),
+        settings=settings(required=["arguments_gib", "peak_gib", "flops", "memory_traffic_bytes", "wire_bytes"]),
     shell:
         "python envs/launch.py analysis python -m scripts.plan.check --settings {params.settings:q}"
         " --compiled {input.compiled} --whole {input.whole} --output {output} 2>&1 | tee {log}"

@@ -55,6 +55,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--batching", type=Path, default=None, help="the data stage's batching.json, where there is one"
     )
+    parser.add_argument("--whole", type=Path, default=None, help="points compiled with all layers, if there are any")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for plan.json, plan.md, scale_out.svg")
     return parser.parse_args(argv)
 
@@ -124,9 +125,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     inputs = parse_settings(PlanInputs, args.settings)
     shapes = gemma4_shapes(read_json(args.model_config))
     measured = read_json(args.batching) if args.batching else None
-    plan = make_plan(
-        inputs, shapes, read_records(read_json(args.compiled)), read_records(read_json(args.scale_out)), measured
-    )
+    records = read_records(read_json(args.compiled))
+    if args.whole:
+        records |= read_records(read_json(args.whole))
+    plan = make_plan(inputs, shapes, records, read_records(read_json(args.scale_out)), measured)
     plan["provenance"] = provenance("scripts.plan.plan", asdict(inputs))
     write_svg(scale_out_figure(plan["scale_out"]), args.output_dir / "scale_out.svg")
     write_text(args.output_dir / "plan.md", plan_text(plan, inputs.plan))

@@ -36,10 +36,14 @@ def read_records(payload: Mapping[str, Any]) -> Records:
 
 @dataclass(frozen=True)
 class ChoiceCost:
-    """A choice with all layers of the model: its cost at each compiled row length, or the compiler's refusal."""
+    """A choice with all layers of the model: its cost at each compiled row length, or the compiler's refusal.
+
+    `compiled_whole`: the longest row was compiled with all layers, not extrapolated.
+    """
 
     choice: StepChoice
     by_length: dict[int, StepCost]
+    compiled_whole: bool
     collectives: list[dict[str, Any]]
     refused: str | None
     compile_sec: float
@@ -47,7 +51,8 @@ class ChoiceCost:
 
 
 def choice_cost(records: Records, choice: StepChoice, layers: int) -> ChoiceCost:
-    """Collects the points of a choice and extrapolates each row length to `layers` layers."""
+    """Collects the points of a choice and extrapolates each row length to `layers` layers, unless it was compiled with
+    all of them."""
     mine = {point: record for point, record in records.items() if point.choice == choice}
     refused = next((record["refused"] for record in mine.values() if record["refused"]), None)
     by_length: dict[int, dict[int, StepCost]] = {}
@@ -55,13 +60,16 @@ def choice_cost(records: Records, choice: StepChoice, layers: int) -> ChoiceCost
         if record["compiled"]:
             by_length.setdefault(point.row_len, {})[point.layers] = StepCost.from_record(record["compiled"])
     whole = {
-        length: extrapolate_layers(costs, layers) for length, costs in sorted(by_length.items()) if len(costs) == 2
+        length: costs.get(layers) or extrapolate_layers(costs, layers)
+        for length, costs in sorted(by_length.items())
+        if layers in costs or len(costs) == 2
     }
     compiled = [record["compiled"] for record in mine.values() if record["compiled"]]
     return ChoiceCost(
         choice,
         whole,
-        _collectives(mine, layers),
+        any(layers in costs for costs in by_length.values()),
+        _collectives({point: record for point, record in mine.items() if point.layers != layers}, layers),
         refused,
         sum(entry["compile_sec"] for entry in compiled),
         max((entry["host_memory_bytes"] for entry in compiled), default=0) / 2**30,
@@ -137,7 +145,7 @@ def choice_row(cost: ChoiceCost, hardware: SliceHardware, max_seq_len: int) -> d
     """A row of the table of compiled figures, at the longest row."""
     capacity = hardware.entry["hbm_gib"]
     row = {**_described(cost.choice), "capacity_gib": capacity, "refused": cost.refused}
-    row |= {"collectives": cost.collectives}
+    row |= {"compiled_with_all_layers": cost.compiled_whole, "collectives": cost.collectives}
     row |= {"compile_sec": cost.compile_sec, "compiler_host_memory_gib": cost.host_memory_gib}
     at_longest = cost.by_length.get(max_seq_len)
     if at_longest is None:

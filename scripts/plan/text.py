@@ -49,7 +49,7 @@ def _choice(row: dict[str, Any]) -> list[str]:
 
 def _compiled(plan: dict[str, Any]) -> str:
     headers = [
-        "", "mesh", "rows a shard", "remat", "LoRA", "cross-entropy", "arguments [GiB]", "temporaries [GiB]",
+        "", "mesh", "rows a shard", "remat", "LoRA", "cross-entropy", "layers", "arguments [GiB]", "temporaries [GiB]",
         "peak / capacity [GiB]", "fits", "FLOPs", "memory traffic [GB]", "on the wire [GB]", "bound",
         "limit [ms], predicted", "compile [s]", "compiler's memory [GiB]",
     ]  # fmt: skip
@@ -57,11 +57,12 @@ def _compiled(plan: dict[str, Any]) -> str:
     for name, row in [("reference", plan["reference"]), *(("", choice) for choice in plan["choices"])]:
         cost, times = row["compiled"], row["predicted_roofline"]
         if cost is None:
-            rows.append([name, *_choice(row), row["refused"] or "not compiled", *[""] * 10])
+            rows.append([name, *_choice(row), row["refused"] or "not compiled", *[""] * 11])
             continue
         rows.append(
             [
-                name, *_choice(row), f"{cost['arguments_gib']:.2f}", f"{cost['temporaries_gib']:.2f}",
+                name, *_choice(row), "all" if row["compiled_with_all_layers"] else "extrapolated",
+                f"{cost['arguments_gib']:.2f}", f"{cost['temporaries_gib']:.2f}",
                 f"{cost['peak_gib']:.1f} / {row['capacity_gib']}", "yes" if row["fits"] else "no",
                 f"{cost['flops']:.3e}", f"{cost['memory_traffic_bytes'] / 1e9:.0f}", f"{cost['wire_bytes'] / 1e9:.1f}",
                 times["bound"], f"{times['limit_sec'] * 1e3:.0f}",

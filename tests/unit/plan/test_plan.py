@@ -115,6 +115,17 @@ def test_measured_row_lengths_take_the_place_of_assumed_ones(tmp_path: Path, set
     assert "not measured" not in (tmp_path / "plan.md").read_text()
 
 
+def test_what_was_compiled_with_all_layers_is_not_extrapolated(tmp_path: Path, settings: PlanSettings) -> None:
+    whole = [record(point) for point in check_points(settings, SHAPES)]
+    for entry in whole:
+        entry["compiled"]["temporaries_bytes"] = 7 * 2**30
+    (tmp_path / "whole.json").write_text(json.dumps({"points": whole}))
+    for row in planned(tmp_path, settings, "--whole", str(tmp_path / "whole.json"))["choices"]:
+        assert row["compiled_with_all_layers"]
+        assert row["compiled"]["temporaries_gib"] == 7
+    assert not any(row["compiled_with_all_layers"] for row in planned(tmp_path, settings)["choices"])
+
+
 def test_everything_of_time_is_marked_predicted(tmp_path: Path, settings: PlanSettings) -> None:
     planned(tmp_path, settings)
     headers = [line for line in (tmp_path / "plan.md").read_text().splitlines() if line.startswith("|")]
