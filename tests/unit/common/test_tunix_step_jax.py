@@ -76,8 +76,10 @@ def test_chunked_cross_entropy_is_the_plain_one_in_value_and_gradient(
 ) -> None:
     monkeypatch.setattr(tunix_step, "CHUNK_TOKENS", 16)  # two and a half chunks
     wrt = nnx.DiffState(0, nnx.LoRAParam)
-    plain, plain_grads = nnx.value_and_grad(tunix_step.answer_loss, argnums=wrt)(model, *arguments(batch))
-    chunked, chunked_grads = nnx.value_and_grad(tunix_step.chunked_answer_loss, argnums=wrt)(model, *arguments(batch))
+    (plain, plain_grads), (chunked, chunked_grads) = (
+        nnx.jit(nnx.value_and_grad(loss, argnums=wrt))(model, *arguments(batch))
+        for loss in (tunix_step.answer_loss, tunix_step.chunked_answer_loss)
+    )
     assert float(chunked) == pytest.approx(float(plain), rel=1e-5)
     pairs = list(zip(jax.tree.leaves(plain_grads), jax.tree.leaves(chunked_grads), strict=True))
     assert len(pairs) == 6 * 2 * 6  # layers, factors, modules
