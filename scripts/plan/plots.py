@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, ScalarFormatter
 
 from scripts.common.files import write_text
 
@@ -39,6 +40,10 @@ def scale_out_figure(rows: Sequence[dict[str, Any]]) -> Figure:
         for axes in (hours, times):
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.grid(color="#DDDDDD")
             axes.legend(fontsize=8)
     return figure
