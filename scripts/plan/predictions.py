@@ -36,7 +36,7 @@ def read_records(payload: Mapping[str, Any]) -> Records:
 
 @dataclass(frozen=True)
 class ChoiceCost:
-    """A choice with all layers of the model: its cost at each compiled row length, or the compiler's refusal.
+    """A choice with all layers of the model: its cost at each compiled row length, or why there is none.
 
     `compiled_whole`: the longest row was compiled with all layers, not extrapolated.
     """
@@ -65,6 +65,12 @@ def choice_cost(records: Records, choice: StepChoice, layers: int) -> ChoiceCost
         if layers in costs or len(costs) == 2
     }
     compiled = [record["compiled"] for record in mine.values() if record["compiled"]]
+    uncounted = max((entry["loops_of_unknown_length"] for entry in compiled), default=0)
+    if uncounted:
+        # Multiplications that overlap with their communication become loops, whose body XLA counts once.
+        peak = max((cost.peak_gib for cost in whole.values()), default=0.0)
+        refused = f"not counted: up to {uncounted} loops of unknown length in one module; peak {peak:.1f} GiB"
+        whole = {}
     return ChoiceCost(
         choice,
         whole,

@@ -13,7 +13,7 @@ import yaml
 from scripts.common.errors import UserError
 from scripts.common.gemma4_shapes import gemma4_shapes
 from scripts.common.settings import parse_settings
-from scripts.plan import compile_choices, plan
+from scripts.plan import compile_choices, plan, predictions
 from scripts.plan.check import main as check_main
 from scripts.plan.choices import PlanSettings, check_points, points_of_plan, points_of_scale_out
 from scripts.plan.points import CompilePoint
@@ -124,6 +124,19 @@ def test_what_was_compiled_with_all_layers_is_not_extrapolated(tmp_path: Path, s
         assert row["compiled_with_all_layers"]
         assert row["compiled"]["temporaries_gib"] == 7
     assert not any(row["compiled_with_all_layers"] for row in planned(tmp_path, settings)["choices"])
+
+
+def test_modules_with_loops_of_unknown_length_have_no_times(tmp_path: Path, settings: PlanSettings) -> None:
+    """XLA counts such a loop's body once: its FLOPs would be too few, and the step too fast."""
+    planned(tmp_path, settings)
+    payload = json.loads((tmp_path / "compiled.json").read_text())
+    for entry in payload["points"]:
+        entry["compiled"]["loops_of_unknown_length"] = 3
+    (choice,) = {point.choice for point in predictions.read_records(payload) if point.choice.remat == "none"}
+    cost = predictions.choice_cost(predictions.read_records(payload), choice, 60)
+    assert not cost.by_length
+    assert cost.refused is not None
+    assert cost.refused.startswith("not counted: up to 3 loops")
 
 
 def test_everything_of_time_is_marked_predicted(tmp_path: Path, settings: PlanSettings) -> None:
