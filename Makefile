@@ -7,13 +7,19 @@ SNAKEMAKE = $(LAUNCH) driver snakemake
 JAX_TESTS = $(shell find tests/unit -name 'test_*_jax.py')
 TORCH_TESTS = $(shell find tests/unit -name 'test_*_torch.py')
 
-.PHONY: all setup test lint unit e2e bench lock mini-world help
+.PHONY: all plan setup test lint unit e2e bench lock mini-world help
 
 # Holds a lock of its own in place of Snakemake's, which a killed run would leave behind.
 all: setup ## set-up, then every table, figure and the report of the default run
 	@mkdir -p .snakemake
 	flock --nonblock --conflict-exit-code 3 .snakemake/make.lock \
 		$(SNAKEMAKE) all --nolock --report-after-run --report results/mini/report.html
+
+# Another run's plan: make plan PLAN_CONFIG=my.yaml
+PLAN_CONFIG ?= configs/paper.yaml
+plan: setup ## does the paper's run fit, how long, how much: compiled for the TPU, without one
+	@mkdir -p .snakemake
+	flock --nonblock --conflict-exit-code 3 .snakemake/make.lock $(SNAKEMAKE) plan --nolock --configfile $(PLAN_CONFIG)
 
 mini-world: setup ## remakes resources/mini: corpus, problems, tokenizer, model
 	$(LAUNCH) analysis python -m scripts.mini.make_corpus

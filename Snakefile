@@ -20,6 +20,7 @@ include: "rules/verilog.smk"
 include: "rules/cost.smk"
 include: "rules/report.smk"
 include: "rules/archive.smk"
+include: "rules/plan.smk"
 
 
 localrules:

@@ -201,3 +201,40 @@ def generate_settings(wildcards):
         },
         server=server,
     )
+
+
+def plan_settings():
+    """The plan's settings: its own, and those of the training run that it plans."""
+    train, plan = config["train"], config["plan"]
+    elsewhere = {"model_config", "slice", "preflight_arm", "model_download_gb"}
+    own = {key: value for key, value in plan.items() if key not in elsewhere}
+    return {
+        **own,
+        "slice_name": plan["slice"],
+        "epochs": train["epochs"],
+        "samples_per_step": train["samples_per_step"],
+        "lora_rank": train["lora_rank"],
+        "lora_alpha": train["lora_alpha"],
+        "dtype": train["dtype"],
+        "max_seq_len_tokens": config["data"]["max_seq_len_tokens"],
+    }
+
+
+def preflight_settings():
+    """What the arm that is to be trained on this machine needs of it."""
+    plan = config["plan"]
+    name = plan["preflight_arm"] or next(iter(TRAINED_ARMS), None)
+    if name not in TRAINED_ARMS:
+        raise WorkflowError(f"plan.preflight_arm: found {name!r}, expected a trained arm: {', '.join(TRAINED_ARMS)}")
+    entry = arm(name)
+    hardware, source = entry["train"]["hardware"], Path(config["model"]["source"])
+    local_bytes = sum(path.stat().st_size for path in source.iterdir()) if source.is_dir() else None
+    return settings(
+        arm=entry["name"],
+        hardware=hardware,
+        hardware_kind=HARDWARE[hardware]["kind"],
+        chips=min(HARDWARE[hardware]["chips"], HARDWARE[hardware]["chips_per_host"] or HARDWARE[hardware]["chips"]),
+        model_source=config["model"]["source"],
+        model_gb=plan["model_download_gb"] if local_bytes is None else local_bytes / 1e9,
+        checkpoints=in_run("state/train"),
+    )

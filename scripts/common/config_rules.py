@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from scripts.common.errors import UserError
+from scripts.common.slices import parse_slice
+
 
 def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardware_file: str) -> list[str]:
     """One line for each contradiction between keys, and between arms and the entries of `hardware_file`."""
@@ -16,6 +19,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_token_problems(config),
         *_step_problems(config),
         *_verilog_problems(config),
+        *_plan_problems(config),
         *(
             line
             for index, arm in enumerate(config["arms"])
@@ -106,6 +110,20 @@ def _verilog_problems(config: dict[str, Any]) -> Iterator[str]:
                 f"verilog.pass_at_k[{index}]: found {k} samples, expected at most "
                 f"verilog.samples_per_problem = {samples} samples"
             )
+
+
+def _plan_problems(config: dict[str, Any]) -> Iterator[str]:
+    plan = config["plan"]
+    slices = {"plan.slice": plan["slice"], "plan.reference.slice_name": plan["reference"]["slice_name"]}
+    slices |= {f"plan.scale_out[{i}].slice_name": step["slice_name"] for i, step in enumerate(plan["scale_out"])}
+    for path, name in slices.items():
+        try:
+            parse_slice(name)
+        except UserError as error:
+            yield f"{path}: found {error}"
+    names = [arm["name"] for arm in config["arms"]]
+    if plan["preflight_arm"] not in (None, *names):
+        yield f"plan.preflight_arm: found {plan['preflight_arm']!r}, expected one of the arms {', '.join(names)}"
 
 
 def _arm_problems(

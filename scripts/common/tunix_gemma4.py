@@ -15,6 +15,7 @@ from tunix.models.gemma4 import params_safetensors
 
 from scripts.common.errors import UserError
 from scripts.common.files import read_json
+from scripts.common.gemma4_shapes import global_attention
 from scripts.common.lora import LoraSettings, tunix_target_pattern
 
 MESH_AXES = ("fsdp", "tp")
@@ -61,26 +62,6 @@ def model_config(hf_config: dict[str, Any], dtype: str) -> gemma4.ModelConfig:
     )
 
 
-def global_attention(text: dict[str, Any]) -> tuple[int, int]:
-    """(head dimension, KV heads) of the full-attention layers.
-
-    Published checkpoints name them in `global_head_dim` and `num_global_key_value_heads`; transformers 5.19 writes
-    them as exceptions by layer, `per_layer_config`. Raises UserError when the global layers differ among themselves.
-    """
-    if "global_head_dim" in text:
-        return text["global_head_dim"], text.get("num_global_key_value_heads") or text["num_key_value_heads"]
-    exceptions = text.get("per_layer_config") or {}
-    shapes = {
-        (layer.get("head_dim", text["head_dim"]), layer.get("num_key_value_heads", text["num_key_value_heads"]))
-        for layer in (
-            exceptions.get(str(i), {}) for i, kind in enumerate(text["layer_types"]) if kind == "full_attention"
-        )
-    }
-    if len(shapes) != 1:
-        raise UserError(f"config.json: per_layer_config gives full-attention layers {len(shapes)} shapes, expected one")
-    return shapes.pop()
-
-
 def make_mesh(fsdp: int, tp: int) -> jax.sharding.Mesh:
     """A (fsdp, tp) mesh over every device. Raises UserError when the product is not the device count."""
     devices = jax.devices()
@@ -99,12 +80,17 @@ def load_model(folder: Path, mesh: jax.sharding.Mesh, dtype: str) -> gemma4.Gemm
 
 
 def add_lora(model: gemma4.Gemma4, lora: LoraSettings, mesh: jax.sharding.Mesh, seed: int) -> gemma4.Gemma4:
-    """`model` with LoRA factors at its target modules, A random by `seed`, B zero."""
+    """`model` with LoRA factors at its target modules, A random by `seed`, B zero, sharded over `mesh`."""
+    with jax.set_mesh(mesh):
+        return inject_lora(model, lora, seed)
+
+
+def inject_lora(model: gemma4.Gemma4, lora: LoraSettings, seed: int) -> gemma4.Gemma4:
+    """`add_lora` wherever the weights are, abstract ones too."""
     provider = qwix.LoraProvider(
         module_path=tunix_target_pattern(lora.targets), rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout
     )
-    with jax.set_mesh(mesh):
-        return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
+    return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
 
 
 def seed_dropout(model: gemma4.Gemma4, seed: int) -> None:

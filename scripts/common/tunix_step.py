@@ -1,19 +1,37 @@
-"""The train step of the JAX arm: the function that training runs, the plan compiles and the benchmarks time."""
+"""One training step of a Gemma 4 with LoRA in Tunix: what the training stage runs and the plan compiles.
+
+A micro-batch has rows of `row_len` tokens; a row carries one sample or several, its documents. The loss is a weighted
+sum over target tokens, so that the mean over a step's samples does not depend on how samples are laid into rows.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx, struct
+from tunix.models.gemma4 import model as gemma4
+
+CrossEntropy = Literal["plain", "chunked"]
+# What the jitted step may overwrite. Tunix donates the optimizer alone: each step then writes the frozen weights out
+# once more, since a result of a jitted function never shares the memory of an argument that was not donated.
+DONATED_ARGUMENTS = ("model", "optimizer")
+# Tokens of a row whose logits are alive at once with chunked cross-entropy: of 262,144 float32 values each, 0.5 GiB.
+CHUNK_TOKENS = 512
 
 
-@struct.dataclass(frozen=True)
+@struct.dataclass
 class Batch:
-    """One micro-batch as arrays of shape (rows, row_len); `batch_arrays` of scripts/common/token_rows.py says what
-    each holds."""
+    """One micro-batch; arrays of shape (rows, row_len), as `batch_arrays` of scripts/common/token_rows.py makes them.
+
+    `tokens`, `positions` and `documents` are int32: a document is one sample, numbered from 1 within its row, 0 on
+    padding; positions restart with each. `loss_weights`, float32, is the weight of each token as a target: 1 / answer
+    tokens of its sample / samples of the step, and 0 on what is not an answer.
+    """
 
     tokens: Any
     positions: Any
@@ -22,37 +40,104 @@ class Batch:
 
 
 def document_mask(documents: jax.Array) -> jax.Array:
-    """Causal attention within each document of a row: bool of shape (rows, row_len, row_len), True where a query
-    (second axis) may see a key (third axis). Padding, document 0, sees padding only."""
-    causal = jnp.tril(jnp.ones((documents.shape[1],) * 2, bool))
+    """True where a query may see a key: at or before it, in the same document.
+
+    `documents` has shape (rows, row_len), the mask (rows, row_len, row_len): queries, then keys.
+    """
+    row_len = documents.shape[1]
+    causal = jnp.tril(jnp.ones((row_len, row_len), bool))
     return causal[None] & (documents[:, :, None] == documents[:, None, :])
 
 
 def answer_loss(
-    model: nnx.Module, tokens: jax.Array, positions: jax.Array, documents: jax.Array, loss_weights: jax.Array
+    model: Any, tokens: jax.Array, positions: jax.Array, documents: jax.Array, loss_weights: jax.Array
 ) -> jax.Array:
-    """Weighted negative log-likelihood of the micro-batch's answers, in nats; a step's micro-batches add up to the mean
-    over its samples of the mean over each answer. All arguments have shape (rows, row_len)."""
+    """Sum over target tokens of weight x negative log-likelihood, in nats. Arguments as in `Batch`."""
     logits, _ = model(tokens, positions, None, document_mask(documents))
-    nll = optax.softmax_cross_entropy_with_integer_labels(logits[:, :-1].astype(jnp.float32), tokens[:, 1:])
-    return (nll * loss_weights[:, 1:]).sum()
+    targets, weights = next_tokens(tokens, loss_weights)
+    return weighted_nll(logits, targets, weights)
+
+
+def next_tokens(tokens: jax.Array, loss_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What each position predicts, and the weight of that; both (rows, row_len), the last column with weight 0.
+
+    Shifting the targets in place of slicing the logits spares a copy of the largest array of the step.
+    """
+    return jnp.roll(tokens, -1, axis=1), jnp.roll(loss_weights, -1, axis=1).at[:, -1].set(0.0)
+
+
+def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n)."""
+    nll = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
+    return (nll * weights).sum()
+
+
+def train_step(
+    model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
+) -> tuple[jax.Array, None, jax.Array]:
+    """One micro-batch: loss, LoRA gradient, optimizer update. Returns (loss, None, gradient norm) as Tunix expects."""
+    grad_fn = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))
+    value, grads = grad_fn(model, batch.tokens, batch.positions, batch.documents, batch.loss_weights)
+    grad_norm = optax.global_norm(grads)
+    optimizer.update(model, grads)
+    return value, None, grad_norm
 
 
 def accumulating(optimizer: optax.GradientTransformation, micro_batches_per_step: Any) -> optax.GradientTransformation:
-    """`optimizer` fed with the sum of the gradients of each step's micro-batches, of which there may be more in one
-    step than in another: `micro_batches_per_step` has shape (steps,)."""
+    """`optimizer` fed with the sum of the gradients of each step's micro-batches: as many in every step where
+    `micro_batches_per_step` is a number, or each step's own where it has shape (steps,)."""
     counts = jnp.asarray(micro_batches_per_step, jnp.int32)
-    return optax.MultiSteps(
-        optimizer, every_k_schedule=lambda step: counts[step], use_grad_mean=False
-    ).gradient_transformation()
+    every = (lambda step: counts) if counts.ndim == 0 else (lambda step: counts[step])
+    return optax.MultiSteps(optimizer, every_k_schedule=every, use_grad_mean=False).gradient_transformation()
 
 
-def train_step(model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch) -> tuple[jax.Array, None, jax.Array]:
-    """Takes in one micro-batch; with a step's last one, updates the LoRA parameters of `model` in place.
+# ---- Cross-entropy in chunks: the same loss, without all logits alive at once.
 
-    Returns the micro-batch's loss, nothing (Tunix's place for auxiliary values), and the norm of its gradient.
+
+def chunked_answer_loss(
+    model: Any, tokens: jax.Array, positions: jax.Array, documents: jax.Array, loss_weights: jax.Array
+) -> jax.Array:
+    """`answer_loss` with the logits of CHUNK_TOKENS tokens a row at a time, made again in the backward pass.
+
+    The chunks are unrolled, not a loop: XLA's cost analysis counts the body of a loop once.
     """
-    grad_fn = nnx.value_and_grad(answer_loss, argnums=nnx.DiffState(0, nnx.LoRAParam))
-    loss, gradients = grad_fn(model, batch.tokens, batch.positions, batch.documents, batch.loss_weights)
-    optimizer.update(model, gradients)
-    return loss, None, optax.global_norm(gradients)
+    softcap = model.config.final_logit_softcap
+    with _hidden_states_as_logits(model.config):
+        hidden, _ = model(tokens, positions, None, document_mask(documents))
+    targets, weights = next_tokens(tokens, loss_weights)
+    embedding = model.embedder.input_embedding[...]
+    chunk_loss = jax.checkpoint(_chunk_loss, static_argnums=(4, 5))
+    total = jnp.zeros((), jnp.float32)
+    for start in range(0, tokens.shape[1], CHUNK_TOKENS):
+        part = slice(start, start + CHUNK_TOKENS)
+        total += chunk_loss(hidden[:, part], targets[:, part], weights[:, part], embedding, model.config.dtype, softcap)
+    return total
+
+
+@contextlib.contextmanager
+def _hidden_states_as_logits(config: gemma4.ModelConfig) -> Iterator[None]:
+    """Within it Tunix's model returns the normalised output of its last layer, (rows, row_len, width), float32.
+
+    The model has to be called as a whole: Qwix applies LoRA inside the model's own call and nowhere else.
+    """
+    decode, softcap = gemma4.Embedder.decode, config.final_logit_softcap
+    gemma4.Embedder.decode = lambda self, x: x
+    config.final_logit_softcap = None
+    try:
+        yield
+    finally:
+        gemma4.Embedder.decode = decode
+        config.final_logit_softcap = softcap
+
+
+def _chunk_loss(
+    hidden: jax.Array, targets: jax.Array, weights: jax.Array, embedding: jax.Array, dtype: Any, softcap: float | None
+) -> jax.Array:
+    """Tied logits, softcap and loss of one chunk, as Tunix's model ends; hidden is (rows, chunk, width)."""
+    logits = jnp.dot(hidden.astype(dtype), embedding.astype(dtype).T).astype(jnp.float32)
+    if softcap is not None:
+        logits = jnp.tanh(logits / softcap) * softcap
+    return weighted_nll(logits, targets, weights)
+
+
+LOSSES: dict[CrossEntropy, Callable[..., jax.Array]] = {"plain": answer_loss, "chunked": chunked_answer_loss}

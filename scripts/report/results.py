@@ -37,6 +37,8 @@ class Hardware:
     peak_tflops_bf16: float | None
     memory_bandwidth_gb_per_sec: float | None
     interconnect_gb_per_sec: float | None
+    interconnect_links: int | None
+    chips_per_host: int | None
     region: str | None
     usd_per_hour: dict[str, float | None]
     price_source: str | None

@@ -97,3 +97,26 @@ def test_a_configuration_mistake_is_named_before_anything_runs(project: Path, ov
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_the_plan_compiles_twice_and_reports_once(project: Path) -> None:
+    planned = planned_rules(snakemake(project, "-n", "plan", "--configfile", "configs/paper.yaml"))
+    assert planned == {"plan": 1, "plan_compile": 2, "plan_report": 1}
+
+
+def test_a_changed_price_compiles_nothing(project: Path) -> None:
+    """What was compiled depends on settings of the step alone."""
+    dry_run = snakemake(project, "-n", "plan", "--configfile", "configs/paper.yaml", "--printshellcmds")
+    text = dry_run.stdout + dry_run.stderr
+    compiling = [line for line in text.splitlines() if "compile_choices --settings" in line]
+    assert len(compiling) == 2
+    assert not any("usd_per_hour" in line for line in compiling)
+
+
+def test_preflight_names_what_this_machine_lacks(project: Path) -> None:
+    result = snakemake(project, "preflight", "--configfile", "configs/paper.yaml")
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "FAILED devices: 0 TPU device(s) (needed: 4, as tpu-v5p-8 has)" in text
+    assert "error: the arm tpu cannot be trained here yet: devices" in text
+    assert "Traceback" not in text

@@ -245,6 +245,11 @@ def test_all_mistakes_are_listed_at_once() -> None:
             "train.samples_per_step: found 16 samples, expected a multiple of train.micro_batch_size x "
             "arms[2].train.processes = 8 x 3 samples",
         ),
+        ({"plan": {"slice": "v5p-9"}}, "plan.slice: found slice 'v5p-9': unknown (v5p counts TensorCores"),
+        (
+            {"plan": {"preflight_arm": "tpv"}},
+            "plan.preflight_arm: found 'tpv', expected one of the arms base, tpu, gpu",
+        ),
         (
             {"verilog": {"pass_at_k": [1, 6]}},
             "verilog.pass_at_k[1]: found 6 samples, expected at most verilog.samples_per_problem = 5 samples",

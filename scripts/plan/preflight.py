@@ -1,0 +1,125 @@
+"""Before a training run: does this machine have what an arm needs? One line a check; exit status 2 when one fails."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.common.devices import HardwareKind, count_devices
+from scripts.common.errors import UserError, entry_point
+from scripts.common.settings import parse_settings
+from scripts.plan import checks
+
+PACKAGES = ("jax", "jaxlib", "libtpu", "flax", "google-tunix", "qwix", "optax", "orbax-checkpoint")
+DEVICE_QUERY = "import jax; d = jax.devices(); print(len(d), d[0].device_kind, sep='|')"
+DEVICE_QUERY_TIMEOUT_SEC = 180
+
+
+@dataclass(frozen=True)
+class PreflightSettings:
+    """The arm that is to be trained here. `model_gb` is what its base model takes when it is staged."""
+
+    arm: str
+    hardware: str
+    hardware_kind: HardwareKind
+    chips: int
+    model_source: str
+    model_gb: float
+    checkpoints: str
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON object with the fields of PreflightSettings")
+    parser.add_argument("--lock", type=Path, required=True, help="lock of the training environment")
+    return parser.parse_args(argv)
+
+
+def device_checks(settings: PreflightSettings) -> list[checks.Check]:
+    """Device files first; only where there are some is JAX asked, which takes the accelerator for a moment."""
+    found = count_devices(settings.hardware_kind)
+    if settings.hardware_kind == "cpu" or found == 0:
+        return [checks.device_count_check(settings.hardware_kind, found, settings.chips, settings.hardware)]
+    try:
+        query = subprocess.run(
+            [sys.executable, "-c", DEVICE_QUERY], capture_output=True, text=True, timeout=DEVICE_QUERY_TIMEOUT_SEC
+        )
+    except subprocess.TimeoutExpired:
+        return [checks.Check("devices", False, "JAX did not answer", f"an answer in {DEVICE_QUERY_TIMEOUT_SEC} s")]
+    if query.returncode:
+        last = (query.stderr.strip().splitlines() or ["no message"])[-1]
+        return [checks.Check("devices", False, last, "JAX on this accelerator, and no other process that holds it")]
+    count, kind = query.stdout.strip().splitlines()[-1].split("|")
+    both = [checks.device_count_check(settings.hardware_kind, int(count), settings.chips, settings.hardware)]
+    return [*both, checks.device_kind_check(kind, settings.hardware)] if settings.hardware_kind == "tpu" else both
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above `path`, or itself, that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+
+
+def available_memory_bytes() -> int:
+    """What the kernel could give without swapping, file caches included."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def write_problem(path: Path) -> str | None:
+    """Why a file cannot be made in `path`, or None."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing_parent(path)):
+            return None
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+
+
+def all_checks(settings: PreflightSettings, lock: str) -> list[checks.Check]:
+    needed_bytes = settings.model_gb * checks.GB
+    source_is_local = Path(settings.model_source).is_dir()
+    token = Path(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface")) / "token"
+    checkpoints, staging = Path(settings.checkpoints), tempfile.gettempdir()
+    locked = checks.locked_versions(lock, PACKAGES)
+    return [
+        checks.python_check(sys.version_info[:3]),
+        *device_checks(settings),
+        checks.memory_check(available_memory_bytes(), needed_bytes),
+        checks.space_check(
+            "disk", settings.checkpoints, shutil.disk_usage(existing_parent(checkpoints)).free, needed_bytes
+        ),
+        checks.space_check("TMPDIR", staging, shutil.disk_usage(staging).free, needed_bytes),
+        checks.credentials_check(source_is_local, "HF_TOKEN" in os.environ or token.is_file()),
+        checks.write_check(settings.checkpoints, write_problem(checkpoints)),
+        checks.version_check(locked, {name: installed_version(name) for name in locked}),
+    ]
+
+
+def installed_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@entry_point
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    settings = parse_settings(PreflightSettings, args.settings)
+    results = all_checks(settings, args.lock.read_text(encoding="utf-8"))
+    for check in results:
+        print(check.line)
+    failed = [check.name for check in results if not check.passed]
+    if failed:
+        raise UserError(f"the arm {settings.arm} cannot be trained here yet: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
