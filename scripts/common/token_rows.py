@@ -55,10 +55,11 @@ class TokenRows:
         """The rows for which `kept`, bool of shape (rows,), is true."""
         if kept.all():
             return self
-        lengths = self.lengths
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
-        tokens = self.tokens[self.offsets[0] : self.offsets[-1]][np.repeat(kept, lengths)]
-        return TokenRows(tokens, offsets, self.answer_starts[kept])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths[kept])])
+        # Rows are mostly kept: whole runs of them are copied, not token by token.
+        changes = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]]).astype(np.int8)))
+        runs = [self.tokens[self.offsets[a] : self.offsets[b]] for a, b in changes.reshape(-1, 2)]
+        return TokenRows(np.concatenate([self.tokens[:0], *runs]), offsets, self.answer_starts[kept])
 
 
 def read_token_rows(path: Path) -> TokenRows:

@@ -17,8 +17,9 @@ from flax import nnx, struct
 from tunix.models.gemma4 import model as gemma4
 
 CrossEntropy = Literal["plain", "chunked"]
-# What the jitted step may overwrite. Tunix donates the optimizer alone: each step then writes the frozen weights out
-# once more, since a result of a jitted function never shares the memory of an argument that was not donated.
+# What the plan's jitted step may overwrite. Tunix's trainer, which jits the training stage's, donates the optimizer
+# alone: each step then writes the frozen weights out once more, since a result of a jitted function never shares the
+# memory of an argument that was not donated.
 DONATED_ARGUMENTS = ("model", "optimizer")
 # Tokens of a row whose logits are alive at once with chunked cross-entropy: of 262,144 float32 values each, 0.5 GiB.
 CHUNK_TOKENS = 512

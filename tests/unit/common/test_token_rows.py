@@ -53,6 +53,15 @@ def test_positions_of_padding_start_again_so_that_it_is_a_document_of_its_own() 
     assert arrays["positions"].tolist() == [[0, 1, 2, 0, 1, 2, 0, 1], list(range(8))]
 
 
+@given(sizes=SIZES, data=st.data())
+def test_only_the_rows_asked_for_are_left(sizes: list[tuple[int, int]], data: st.DataObject) -> None:
+    rows = rows_of(sizes)
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes))))
+    left = rows.only(kept)
+    assert [left.row(i).tolist() for i in range(len(left))] == [rows.row(i).tolist() for i in np.flatnonzero(kept)]
+    assert left.answer_starts.tolist() == rows.answer_starts[kept].tolist()
+
+
 @pytest.mark.parametrize("answer_start", [0, 3])
 def test_a_row_without_a_prompt_or_an_answer_is_refused(answer_start: int) -> None:
     with pytest.raises(ValueError, match="answer must start"):
