@@ -61,10 +61,11 @@ def select(
     """Applies the filters in order; the one that is None is `too_long`, where `render` makes the tokens."""
     dropped: DroppedRows = dict(dropped_in_reading)
     rendered: Rendered | None = None
+    tokens: TokenRows | None = None
     for name, function in filters:
         if function is None:
             rendered = render(samples)
-            samples = rendered.samples
+            samples, tokens = rendered.samples, rendered.tokens
             reasons: Sequence[str | None] = rendered.too_long
         else:
             reasons = function(samples)
@@ -72,10 +73,10 @@ def select(
         dropped[name] = [Dropped(sample.id, reason) for sample, reason in judged if reason is not None]
         kept = np.array([reason is None for reason in reasons], bool)
         samples = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
-        if rendered is not None:
-            rendered = rendered.only(kept)
-    assert rendered is not None, "too_long is among the filters: the configuration's rules see to it"
-    return Selection(samples, rendered.tokens, rendered.lengths, dropped, rendered.unspellable)
+        if tokens is not None:
+            tokens = tokens.only(kept)
+    assert rendered is not None and tokens is not None, "the configuration's rules see to it that too_long is there"
+    return Selection(samples, tokens, rendered.lengths, dropped, rendered.unspellable)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,6 @@ class Rendered:
     too_long: list[str | None]
     lengths: np.ndarray
     unspellable: list[BadRow]
-
-    def only(self, kept: np.ndarray) -> Rendered:
-        """The samples for which `kept`, bool of shape (samples,), is true."""
-        samples = [sample for sample, keep in zip(self.samples, kept, strict=True) if keep]
-        reasons = [reason for reason, keep in zip(self.too_long, kept, strict=True) if keep]
-        return Rendered(samples, self.tokens.only(kept), reasons, self.lengths, self.unspellable)
 
 
 @dataclass(frozen=True)
