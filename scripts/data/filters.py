@@ -75,7 +75,8 @@ def select(
         samples = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
         if tokens is not None:
             tokens = tokens.only(kept)
-    assert rendered is not None and tokens is not None, "the configuration's rules see to it that too_long is there"
+    assert rendered is not None, "too_long is among the filters: the configuration's rules see to it"
+    assert tokens is not None
     return Selection(samples, tokens, rendered.lengths, dropped, rendered.unspellable)
 
 
