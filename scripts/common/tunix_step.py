@@ -17,9 +17,8 @@ from flax import nnx, struct
 from tunix.models.gemma4 import model as gemma4
 
 CrossEntropy = Literal["plain", "chunked"]
-# What the plan's jitted step may overwrite. Tunix's trainer, which jits the training stage's, donates the optimizer
-# alone: each step then writes the frozen weights out once more, since a result of a jitted function never shares the
-# memory of an argument that was not donated.
+# What a jitted step may overwrite. Without the model each step would write the frozen weights out once more: a result
+# of a jitted function shares the memory of no argument that was not donated.
 DONATED_ARGUMENTS = ("model", "optimizer")
 # Tokens of a row whose logits are alive at once with chunked cross-entropy: of 262,144 float32 values each, 0.5 GiB.
 CHUNK_TOKENS = 512
@@ -68,9 +67,15 @@ def next_tokens(tokens: jax.Array, loss_weights: jax.Array) -> tuple[jax.Array, 
 
 
 def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n)."""
-    nll = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
-    return (nll * weights).sum()
+    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n).
+
+    The target's logit is picked by comparison, which XLA fuses into the sum. Picked by index, logits whose vocabulary
+    is sharded would be gathered, and the gradient scattered into a second array of their size.
+    """
+    logits = logits.astype(jnp.float32)
+    is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
+    target_logits = jnp.where(is_target, logits, 0.0).sum(axis=-1)
+    return ((jax.nn.logsumexp(logits, axis=-1) - target_logits) * weights).sum()
 
 
 def train_step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tunix.sft import hooks, metrics_logger, peft_trainer
 from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchPlan
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.common.tunix_step import Batch, accumulating, train_step
+from scripts.common.tunix_step import DONATED_ARGUMENTS, Batch, accumulating, train_step
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
 from scripts.train.settings import TrainSettings, clamped_warmup
@@ -56,6 +57,16 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
 
     def create_train_step_fn(self) -> Callable[..., Any]:
         return train_step
+
+    def jit_train_and_eval_step(self, skip_jit: bool = False, cache_nnx_graph: bool = False) -> tuple[Any, Any]:
+        """Tunix's, with the plan's donated arguments: Tunix donates the optimizer alone."""
+        if skip_jit or self._jitted_train_step_fn is not None:
+            return super().jit_train_and_eval_step(skip_jit, cache_nnx_graph)
+        _, evaluate = super().jit_train_and_eval_step(skip_jit, cache_nnx_graph)
+        step = nnx.jit(self.create_train_step_fn(), donate_argnames=DONATED_ARGUMENTS)
+        bind = nnx.cached_partial if cache_nnx_graph else functools.partial
+        self._jitted_train_step_fn = functools.partial(bind(step, self.model, self.optimizer))
+        return self._jitted_train_step_fn, evaluate
 
     def _write_train_metrics(self) -> None:
         """Hands the loss on at once. Tunix does it a step late: a run killed after a checkpoint would lack a row."""

@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from tunix.models.gemma4 import model as gemma4
 
@@ -62,6 +63,21 @@ def test_the_plain_loss_weighs_each_targets_log_likelihood(model: gemma4.Gemma4,
         weights[row, t] * log_probabilities[row, t - 1, tokens[row, t]] for row in range(2) for t in range(1, ROW_LEN)
     )
     assert float(tunix_step.answer_loss(model, *arguments(batch))) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_loss_and_its_gradient_are_optaxs_and_an_unlikely_target_stays_finite() -> None:
+    rng = np.random.default_rng(3)
+    logits = jnp.asarray(rng.normal(size=(2, 5, 32)) * 200, jnp.float32)  # softmax of some targets underflows
+    targets, weights = jnp.asarray(rng.integers(0, 32, (2, 5))), jnp.asarray(rng.random((2, 5)), jnp.float32)
+
+    def optaxs(logits: jax.Array) -> jax.Array:
+        return (optax.softmax_cross_entropy_with_integer_labels(logits, targets) * weights).sum()
+
+    expected, expected_gradient = jax.value_and_grad(optaxs)(logits)
+    loss, gradient = jax.value_and_grad(tunix_step.weighted_nll)(logits, targets, weights)
+    assert np.isfinite(loss)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
 
 
 def test_a_document_sees_itself_only(batch: tunix_step.Batch) -> None:

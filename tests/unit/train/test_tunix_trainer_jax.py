@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from tunix.sft import hooks, peft_trainer
 
 from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchingMode, BatchingSettings
@@ -21,7 +23,7 @@ from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import batch_arrays
 from scripts.common.tunix_step import Batch, accumulating, answer_loss, document_mask, train_step
 from scripts.train.settings import TrainSettings
-from scripts.train.tunix_trainer import batches_from, learning_rate_schedule, trainable_model
+from scripts.train.tunix_trainer import MicroBatchTrainer, batches_from, learning_rate_schedule, trainable_model
 from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
 from tests.unit.train.tiny_rows import TINY_ROWS, tiny_plan
 
@@ -120,6 +122,29 @@ def test_train_step_is_the_optimizers_step_on_the_sum_of_the_gradients(model: nn
     )
     _, gradient = loss_and_gradient(nnx.merge(graph, before), "pack", 1)
     np.testing.assert_allclose(old - new, gradient, atol=1e-5 * np.abs(gradient).max())
+
+
+def test_the_trainer_takes_over_the_models_memory_and_changes_lora_only() -> None:
+    mesh = tunix_gemma4.make_mesh(1, 1)
+    plan = tiny_plan("pack", 1)
+    with mesh:
+        model = trainable_model(SETTINGS, MINI, mesh)
+        before = jax.tree.leaves(nnx.state(model, nnx.Not(nnx.LoRAParam)))
+        values = [np.array(leaf) for leaf in before]
+        trainer = MicroBatchTrainer(
+            model,
+            accumulating(optax.sgd(1.0), plan.micro_batches_per_step),
+            peft_trainer.TrainingConfig(eval_every_n_steps=100),
+        )
+        trainer.with_training_hooks(Mock(spec=hooks.TrainingHooks))
+        trainer.train(batches_from(TINY_ROWS, plan, 0))
+    assert len(before) > 50
+    assert all(leaf.is_deleted() for leaf in before)
+    after = jax.tree.leaves(nnx.state(model, nnx.Not(nnx.LoRAParam)))
+    for value, leaf in zip(values, after, strict=True):
+        np.testing.assert_array_equal(value, leaf)
+    lora = nnx.state(model, nnx.LoRAParam)
+    assert max(float(jnp.abs(leaf).max()) for path, leaf in jax.tree.leaves_with_path(lora) if "lora_b" in str(path)) > 0
 
 
 def test_batches_start_at_any_position_and_split_by_process() -> None:
