@@ -11,6 +11,7 @@ from scripts.common.code_hash import code_hash
 from scripts.common.config import validate_config
 from scripts.common.config_rules import data_shards
 from scripts.common.errors import UserError
+from scripts.common.prices import price_paid, priced
 from scripts.common.problems import problem_files
 from scripts.common.server_settings import server_settings
 
@@ -172,8 +173,7 @@ def report_settings():
             for entry in ARMS
         ],
         baseline_arm=config["baseline_arm"],
-        hardware={name: HARDWARE[name] for name in hardware_used()},
-        price=config["cost"]["price"],
+        hardware={name: priced(HARDWARE[name], config["cost"], name) for name in hardware_used()},
     )
 
 

@@ -15,8 +15,7 @@ rule cost:
     params:
         code=code("scripts.cost.cost"),
         settings=settings(
-            price=config["cost"]["price"],
-            usd_per_hour={name: HARDWARE[name]["usd_per_hour"][config["cost"]["price"]] for name in hardware_used()},
+            prices={name: price_paid(HARDWARE[name], config["cost"], name) for name in hardware_used()},
             serving_hours=config["cost"]["serving_hours"],
             arms=[
                 {

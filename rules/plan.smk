@@ -63,8 +63,9 @@ rule plan_report:
         code=code("scripts.plan.plan"),
         settings=settings(
             plan=plan_settings(),
-            hardware={name: entry for name, entry in HARDWARE.items() if entry["kind"] == "tpu"},
-            price=config["cost"]["price"],
+            hardware={
+                name: priced(entry, config["cost"], name) for name, entry in HARDWARE.items() if entry["kind"] == "tpu"
+            },
         ),
         optional=lambda wc, input: " ".join(
             f"--{name} {path}" for name, path in (("whole", input.whole), ("batching", input.batching)) if path

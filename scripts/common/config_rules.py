@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scripts.common.errors import UserError
+from scripts.common.prices import price_paid
 from scripts.common.slices import parse_slice
 
 
@@ -20,6 +21,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_step_problems(config),
         *_verilog_problems(config),
         *_plan_problems(config),
+        *_region_problems(config["cost"], hardware, hardware_file),
         *(
             line
             for index, arm in enumerate(config["arms"])
@@ -126,6 +128,20 @@ def _plan_problems(config: dict[str, Any]) -> Iterator[str]:
         yield f"plan.preflight_arm: found {plan['preflight_arm']!r}, expected one of the arms {', '.join(names)}"
 
 
+def _region_problems(cost: dict[str, Any], hardware: dict[str, Any], hardware_file: str) -> Iterator[str]:
+    for name, region in cost["regions"].items():
+        if name not in hardware:
+            near = nearest(name, list(hardware))
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(hardware)}"
+            yield f"cost.regions.{name}: unknown hardware, expected an entry of {hardware_file}; {hint}"
+        elif price_paid(hardware[name], cost, name) is None:
+            known = [price["region"] for price in hardware[name]["prices"] if price["kind"] == cost["price"]]
+            yield (
+                f"cost.regions.{name}: found {region!r}, expected a region with an {cost['price']} price of {name} in "
+                f"{hardware_file}: {', '.join(dict.fromkeys(filter(None, known))) or 'there is none'}"
+            )
+
+
 def _arm_problems(
     path: str, arm: dict[str, Any], config: dict[str, Any], hardware: dict[str, Any], hardware_file: str
 ) -> Iterator[str]:
@@ -143,11 +159,11 @@ def _arm_problems(
             hint = f"did you mean {near}?" if near else f"known: {', '.join(hardware)}"
             yield f"{path}.{role}.hardware: found {name!r}, expected an entry of {hardware_file}; {hint}"
             continue
-        price = config["cost"]["price"]
-        if hardware[name]["usd_per_hour"][price] is None:
+        cost = config["cost"]
+        if name not in cost["regions"] and price_paid(hardware[name], cost, name) is None:
             yield (
-                f"{path}.{role}.hardware: found null as the {price} price of {name} in {hardware_file}, expected "
-                "a price above 0 [USD/h], since cost.price asks for it"
+                f"{path}.{role}.hardware: found no {cost['price']} price of {name} in {hardware_file}, expected one, "
+                "since cost.price asks for it"
             )
         if role == "train":
             yield from _train_problems(f"{path}.train", arm["train"], config["train"], hardware[name])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.common.errors import UserError
+from scripts.common.prices import Price
 from scripts.common.spread import spread
 from scripts.cost import formulas
 
@@ -23,20 +24,16 @@ class ArmHardware:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the costs depend on: prices in USD per hour by hardware entry, and the serving times in hours."""
+    """What the costs depend on: the price of each hardware entry, and the serving times in hours."""
 
-    price: str
-    usd_per_hour: dict[str, float]
+    prices: dict[str, Price]
     serving_hours: tuple[float, ...]
     arms: tuple[ArmHardware, ...]
 
     def __post_init__(self) -> None:
-        for name, price in self.usd_per_hour.items():
-            if not 0 < price < float("inf"):
-                raise ValueError(f"usd_per_hour.{name}: expected a price above 0 [USD/h], found {price}")
         used = {entry for arm in self.arms for entry in (arm.train, arm.serve) if entry is not None}
-        if used - set(self.usd_per_hour):
-            raise ValueError(f"usd_per_hour: no price for {', '.join(sorted(used - set(self.usd_per_hour)))}")
+        if used - set(self.prices):
+            raise ValueError(f"prices: none of {', '.join(sorted(used - set(self.prices)))}")
 
 
 def arm_costs(
@@ -51,7 +48,7 @@ def arm_costs(
             raise UserError(f"arm {arm.name}: results are of hardware {found}, the configuration says {expected}")
     if bool(runs) != (arm.train is not None):
         raise UserError(f"arm {arm.name}: found {len(runs)} training runs, its training hardware is {arm.train}")
-    serving_usd_per_hour = settings.usd_per_hour[arm.serve]
+    serving_usd_per_hour = settings.prices[arm.serve].usd_per_hour
     training_usd = [_run_cost_usd(run, settings) for run in runs] or [0.0]
     return {
         "training": training_costs(runs, settings) if runs else None,
@@ -72,7 +69,7 @@ def training_costs(runs: Sequence[dict[str, Any]], settings: Settings) -> dict[s
     pairs = list(zip(runs, costs, strict=True))
     return {
         "hardware": runs[0]["hardware"],
-        "usd_per_hour": settings.usd_per_hour[runs[0]["hardware"]],
+        "usd_per_hour": settings.prices[runs[0]["hardware"]].usd_per_hour,
         "seeds": [run["seed"] for run in runs],
         "wall_clock_hours": _spread(formulas.hours(run["wall_clock_sec"]) for run in runs),
         "cost_usd": _spread(costs),
@@ -116,7 +113,9 @@ def _cell_cost(cell: dict[str, Any], usd_per_hour: float) -> dict[str, Any]:
 
 
 def _run_cost_usd(run: dict[str, Any], settings: Settings) -> float:
-    return formulas.training_cost_usd(formulas.hours(run["wall_clock_sec"]), settings.usd_per_hour[run["hardware"]])
+    return formulas.training_cost_usd(
+        formulas.hours(run["wall_clock_sec"]), settings.prices[run["hardware"]].usd_per_hour
+    )
 
 
 def _spread(values: Any) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ The only step, with the tables that follow it, that knows a price.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json(
         args.output,
         {
-            "price": settings.price,
+            "prices": {name: dataclasses.asdict(price) for name, price in settings.prices.items()},
             "arms": arms,
             "provenance": provenance("scripts.cost.cost", json.loads(args.settings)),
         },

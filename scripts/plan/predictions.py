@@ -115,11 +115,11 @@ class SliceHardware:
     usd_per_hour: float | None
 
 
-def slice_hardware(hardware: Mapping[str, Mapping[str, Any]], slice_name: str, price: str) -> SliceHardware:
-    """Of the entry `tpu-GENERATION-*` of resources/hardware.yaml."""
+def slice_hardware(hardware: Mapping[str, Mapping[str, Any]], slice_name: str) -> SliceHardware:
+    """Of the entry `tpu-GENERATION-*` of resources/hardware.yaml, whose `price` is the one that is paid, or None."""
     device_slice = parse_slice(slice_name)
     entry = next(entry for name, entry in hardware.items() if name.startswith(f"tpu-{device_slice.generation}-"))
-    usd = entry["usd_per_hour"][price]
+    usd = entry["price"] and entry["price"]["usd_per_hour"]
     return SliceHardware(
         entry,
         ChipPeaks.from_hardware(entry, device_slice.links_per_chip()),
@@ -223,7 +223,7 @@ def contributions(
         cost = choice_cost(records, changed, shapes.layers)
         counts, _ = run_counts(settings, step_mode, changed.rows, measured, settings.samples_per_step)
         if len(cost.by_length) == 3 or set(counts) <= set(cost.by_length):
-            peaks = slice_hardware(hardware, changed.slice_name, "on_demand").peaks
+            peaks = slice_hardware(hardware, changed.slice_name).peaks
             hours = predict_run(cost.by_length, counts, changed.rows, peaks, 1.0, None).limit_hours
             before = rows[-1]["predicted_limit_hours"] if rows else hours
             rows.append({"change": label, "predicted_limit_hours": hours, "predicted_factor": before / hours})

@@ -19,7 +19,6 @@ def scale_out_rows(
     shapes: Gemma4Shapes,
     records: Records,
     hardware: Mapping[str, Mapping[str, Any]],
-    price: str,
     efficiency: float,
 ) -> list[dict[str, Any]]:
     """A row a slice, for packed rows of the longest length.
@@ -30,7 +29,7 @@ def scale_out_rows(
     rows = []
     for choice, _ in scale_out_choices(settings):
         device_slice = parse_slice(choice.slice_name)
-        chip = slice_hardware(hardware, choice.slice_name, price)
+        chip = slice_hardware(hardware, choice.slice_name)
         scaled_step = settings.samples_per_step * choice.mesh.fsdp
         problems = judge(shapes, choice.mesh, device_slice.chips, scaled_step, choice.micro_batch_size).problems
         cost = choice_cost(records, choice, shapes.layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from scripts.common.errors import UserError
 from scripts.common.gemma4_shapes import Gemma4Shapes
@@ -27,11 +27,10 @@ from scripts.plan.scale_out import scale_out_rows
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """`hardware` holds the TPU entries of resources/hardware.yaml; `price` names one of their prices."""
+    """`hardware` holds the TPU entries of resources/hardware.yaml, each with the price that is paid."""
 
     plan: PlanSettings
     hardware: dict[str, Any]
-    price: Literal["on_demand", "spot"]
 
 
 def make_plan(
@@ -39,9 +38,9 @@ def make_plan(
 ) -> dict[str, Any]:
     """Everything of plan.json but its provenance."""
     settings = inputs.plan
-    chip = slice_hardware(inputs.hardware, settings.slice_name, inputs.price)
+    chip = slice_hardware(inputs.hardware, settings.slice_name)
     reference = choice_cost(records, settings.reference_choice(), shapes.layers)
-    reference_chip = slice_hardware(inputs.hardware, settings.reference.slice_name, inputs.price)
+    reference_chip = slice_hardware(inputs.hardware, settings.reference.slice_name)
     if not reference.by_length:
         raise UserError(f"plan.reference: the compiler refuses it, nothing can be calibrated ({reference.refused})")
     efficiency = published_efficiency(settings, reference, reference_chip.peaks)
@@ -89,5 +88,5 @@ def make_plan(
         "runs": runs,
         "recommended": best,
         "contributions": contributions(settings, shapes, records, inputs.hardware, best, measured) if best else [],
-        "scale_out": scale_out_rows(settings, shapes, scale_out, inputs.hardware, inputs.price, efficiency),
+        "scale_out": scale_out_rows(settings, shapes, scale_out, inputs.hardware, efficiency),
     }

@@ -23,12 +23,11 @@ from scripts.report.table import Cell, Row, Table
 
 @dataclass(frozen=True)
 class Settings:
-    """What the tables depend on: arms in order, the hardware entries that they use, and which price was used."""
+    """What the tables depend on: arms in order, and the hardware entries that they use with the price of each."""
 
     arms: tuple[Arm, ...]
     baseline_arm: str
     hardware: dict[str, Hardware]
-    price: str
 
     def __post_init__(self) -> None:
         if self.baseline_arm not in [arm.name for arm in self.arms]:
@@ -59,8 +58,9 @@ def hardware_table(settings: Settings) -> Table:
         ("Peak bf16, all chips", "TFLOP/s", lambda entry: _times(entry.chips, entry.peak_tflops_bf16)),
         ("Memory bandwidth, all chips", "GB/s", lambda entry: _times(entry.chips, entry.memory_bandwidth_gb_per_sec)),
         ("Interconnect a chip", "GB/s", lambda entry: entry.interconnect_gb_per_sec),
-        ("Region", "", lambda entry: entry.region),
-        (f"Price, {settings.price.replace('_', ' ')}", "USD/h", lambda entry: entry.usd_per_hour[settings.price]),
+        ("Price is of", "", lambda entry: entry.price.kind.replace("_", " ")),
+        ("Region of the price", "", lambda entry: entry.price.region),
+        ("Price", "USD/h", lambda entry: entry.price.usd_per_hour),
     ]
     rows: list[Row] = []
     for section, used in (
@@ -81,7 +81,7 @@ def hardware_table(settings: Settings) -> Table:
             section="Serving",
         )
     )
-    return _table("hardware", "Hardware", rows, settings, price_notes(settings.arms, settings.hardware, settings.price))
+    return _table("hardware", "Hardware", rows, settings, price_notes(settings.arms, settings.hardware))
 
 
 def training_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
@@ -224,7 +224,7 @@ def cost_per_million_tokens_table(results: Results, costs: dict[str, Any], setti
         for rate in rates_of(results.benches):
             cells = tuple(_usd_at(serving, rate) for serving in servings)
             rows.append(Row(rate_label(rate).capitalize(), "USD/M tokens", cells, "lower", "usd", section))
-    notes = [*seed_notes(rows), *price_notes(settings.arms, settings.hardware, settings.price)]
+    notes = [*seed_notes(rows), *price_notes(settings.arms, settings.hardware)]
     notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
     return _table("cost_per_million_tokens", "Cost per million tokens", rows, settings, notes)
 
@@ -242,7 +242,7 @@ def tco_table(results: Results, costs: dict[str, Any], settings: Settings) -> Ta
     untuned = [arm.name for arm in settings.arms if arm.train_hardware is None]
     notes = ["Serving is paid by the hour, busy or idle.", *seed_notes(rows)]
     notes += [f"Untuned, so nothing is paid for training: {', '.join(untuned)}."] if untuned else []
-    notes += price_notes(settings.arms, settings.hardware, settings.price)
+    notes += price_notes(settings.arms, settings.hardware)
     notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
     return _table("tco", "Total cost of ownership", rows, settings, notes)
 

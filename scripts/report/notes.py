@@ -61,13 +61,13 @@ def machine_of(result: dict[str, Any]) -> str:
     return f"host: {processor}, {count} CPUs" if processor else "host unknown"
 
 
-def price_notes(arms: Sequence[Arm], hardware: dict[str, Hardware], price: str) -> list[str]:
+def price_notes(arms: Sequence[Arm], hardware: dict[str, Hardware]) -> list[str]:
     """The price of each hardware entry that an arm uses, with its source and date."""
     used = dict.fromkeys(name for arm in arms for name in (arm.train_hardware, arm.serve_hardware) if name)
     return [
-        f"Price of {entry.label}: {entry.usd_per_hour[price]} USD/h {price.replace('_', ' ')}"
-        f"{f' in {entry.region}' if entry.region else ''}; source: {entry.price_source or 'not stated'}; "
-        f"date: {entry.price_date or 'not stated'}."
+        f"Price of {entry.label}: {entry.price.usd_per_hour} USD/h {entry.price.kind.replace('_', ' ')}; "
+        f"region: {entry.price.region or 'not stated'}; date: {entry.price.date or 'not stated'}; "
+        f"source: {entry.price.source}."
         for entry in (hardware[name] for name in used)
     ]
 

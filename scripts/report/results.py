@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.common.errors import UserError
 from scripts.common.files import read_json
+from scripts.common.prices import Price
 from scripts.common.spread import Spread, spread
 
 
@@ -28,7 +29,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Hardware:
-    """One entry of resources/hardware.yaml; units as there, None for unknown."""
+    """One entry of resources/hardware.yaml with the price that is paid; units as there, None for unknown."""
 
     label: str
     kind: str
@@ -39,11 +40,8 @@ class Hardware:
     interconnect_gb_per_sec: float | None
     interconnect_links: int | None
     chips_per_host: int | None
-    region: str | None
-    usd_per_hour: dict[str, float | None]
-    price_source: str | None
-    price_date: str | None
     spec_source: str | None
+    price: Price
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,9 @@ def test_a_comment_reruns_nothing(project: Path) -> None:
 
 
 def test_a_price_reruns_tables_only(project: Path) -> None:
-    planned = edited(project, "resources/hardware.yaml", "on_demand: 0.067", "on_demand: 0.076")
+    planned = edited(
+        project, "resources/hardware.yaml", "kind: on_demand, per_hour: 0.06701", "kind: on_demand, per_hour: 0.07601"
+    )
     assert set(planned) == {"cost", "tables", "summary", "archive"}
 
 

@@ -22,11 +22,8 @@ HARDWARE = {
         "interconnect_gb_per_sec": None,
         "interconnect_links": None,
         "chips_per_host": 1,
-        "region": None,
-        "usd_per_hour": {"on_demand": 0.067, "spot": None},
-        "price_source": "made up",
-        "price_date": None,
         "spec_source": None,
+        "price": {"kind": "on_demand", "usd_per_hour": 0.067, "region": None, "date": None, "source": "made up"},
     },
     "slice": {
         "label": "TPU slice",
@@ -38,11 +35,14 @@ HARDWARE = {
         "interconnect_gb_per_sec": 600,
         "interconnect_links": 6,
         "chips_per_host": 4,
-        "region": "us-east5",
-        "usd_per_hour": {"on_demand": 16.8, "spot": 8.0},
-        "price_source": "made up",
-        "price_date": "2026-01-01",
         "spec_source": None,
+        "price": {
+            "kind": "on_demand",
+            "usd_per_hour": 16.8,
+            "region": "us-east5",
+            "date": "2026-01-01",
+            "source": "made up",
+        },
     },
 }
 ARMS: tuple[dict[str, Any], ...] = (
@@ -230,7 +230,7 @@ def result_flags(folder: Path, scores: bool = True) -> list[str]:
 
 def cost_settings() -> dict[str, Any]:
     arms = [{"name": arm["name"], "train": "laptop" if arm["train"] else None, "serve": "laptop"} for arm in ARMS]
-    return {"price": "on_demand", "usd_per_hour": {"laptop": 0.067}, "serving_hours": [1, 8, 24], "arms": arms}
+    return {"prices": {"laptop": HARDWARE["laptop"]["price"]}, "serving_hours": [1, 8, 24], "arms": arms}
 
 
 def table_settings() -> dict[str, Any]:
@@ -246,7 +246,7 @@ def table_settings() -> dict[str, Any]:
         }
         for arm in ARMS
     ]
-    return {"arms": arms, "baseline_arm": "gpu", "hardware": {"laptop": HARDWARE["laptop"]}, "price": "on_demand"}
+    return {"arms": arms, "baseline_arm": "gpu", "hardware": {"laptop": HARDWARE["laptop"]}}
 
 
 def _write(path: Path, payload: Any) -> None:

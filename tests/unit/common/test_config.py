@@ -278,25 +278,62 @@ def test_a_context_may_fill_the_model_length_exactly() -> None:
 
 
 def test_a_price_that_an_arm_needs_must_be_known() -> None:
-    found = problems({"cost": {"price": "spot"}})
+    found = problems({"cost": {"price": "commitment_3_years"}})
     assert found[0] == (
-        "arms[0].serve.hardware: found null as the spot price of laptop in resources/hardware.yaml, "
-        "expected a price above 0 [USD/h], since cost.price asks for it"
+        "arms[0].serve.hardware: found no commitment_3_years price of laptop in resources/hardware.yaml, expected one, "
+        "since cost.price asks for it"
     )
+
+
+@pytest.mark.parametrize(
+    ("cost", "line"),
+    [
+        ({"price": "reserved"}, "cost.price: found the text 'reserved', expected one of on_demand, spot"),
+        (
+            {"regions": {"laptop": "mars-1"}},
+            "cost.regions.laptop: found 'mars-1', expected a region with an on_demand price of laptop in "
+            "resources/hardware.yaml: us-central1, us-east4, us-east5, europe-west4",
+        ),
+        (
+            {"price": "commitment_1_year", "regions": {"laptop": "us-central1"}},
+            "cost.regions.laptop: found 'us-central1', expected a region with an commitment_1_year price of laptop in "
+            "resources/hardware.yaml: there is none",
+        ),
+        (
+            {"regions": {"tpu-v6-8": "us-east5"}},
+            "cost.regions.tpu-v6-8: unknown hardware, expected an entry of resources/hardware.yaml; "
+            "did you mean tpu-v6e-8?",
+        ),
+        ({"regions": {"laptop": 3}}, "cost.regions.laptop: found 3, expected text that is not empty (region)"),
+    ],
+)
+def test_prices_that_cannot_be_paid_are_one_line_each(cost: dict[str, Any], line: str) -> None:
+    found = problems({"cost": cost})
+    assert found[0].startswith(line), found
+
+
+def price(**changes: Any) -> dict[str, Any]:
+    """An overlay of the laptop that leaves it one price, changed."""
+    return {"prices": [{**HARDWARE["laptop"]["prices"][0], **changes}]}
 
 
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
+        (price(per_hour=0), "laptop.prices[0].per_hour: found 0, expected a number above 0"),
+        (price(per_hour=-1), "laptop.prices[0].per_hour: found -1, expected a number above 0"),
+        (price(per_hour=None), "laptop.prices[0].per_hour: found null, expected a number above 0"),
+        (price(per_hour=float("nan")), "laptop.prices[0].per_hour: found nan, expected a number above 0"),
+        (price(currency="EUR"), "laptop.prices[0].currency: found the text 'EUR', expected USD (prices are compared and never converted)"),
         (
-            {"usd_per_hour": {"on_demand": 0}},
-            "laptop.usd_per_hour.on_demand: found 0, expected a number above 0 or null",
+            price(kind="preemptible"),
+            "laptop.prices[0].kind: found the text 'preemptible', expected one of on_demand, spot",
         ),
-        ({"usd_per_hour": {"on_demand": -1}}, "laptop.usd_per_hour.on_demand: found -1, expected a number above 0"),
-        ({"usd_per_hour": {"eur": 1}}, "laptop.usd_per_hour.eur: unknown key; known here: on_demand, spot"),
+        (price(region=""), "laptop.prices[0].region: found the text '', expected text"),
+        ({"prices": []}, "laptop.prices: found a list of 0, expected a list that is not empty"),
         ({"kind": "npu"}, "laptop.kind: found the text 'npu', expected one of cpu, gpu, tpu"),
         ({"hbm_gb": 80}, "laptop.hbm_gb: unknown key; did you mean hbm_gib? (accelerator memory a chip;"),
-        ({"price_date": datetime.date(2026, 1, 1)}, "laptop.price_date: found 2026-01-01, expected text"),
+        (price(date=datetime.date(2026, 1, 1)), "laptop.prices[0].date: found 2026-01-01, expected text"),
     ],
 )
 def test_hardware_mistakes_name_the_file_and_the_entry(entry: dict[str, Any], line: str) -> None:

@@ -14,6 +14,7 @@ from scripts.cost import cost
 from scripts.cost.breakdown import Settings, arm_costs
 from tests.unit import synthetic_run
 
+PRICE = synthetic_run.HARDWARE["laptop"]["price"]
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas/results/costs.schema.json").read_text())
 
 
@@ -72,9 +73,13 @@ def test_the_price_of_tokens_never_written_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"usd_per_hour": {"laptop": 0}}, "usd_per_hour.laptop: expected a price above 0"),
-        ({"usd_per_hour": {"laptop": -3}}, "usd_per_hour.laptop: expected a price above 0"),
-        ({"usd_per_hour": {}}, "usd_per_hour: no price for laptop"),
+        ({"prices": {"laptop": {**PRICE, "usd_per_hour": 0}}}, "prices.laptop: usd_per_hour: expected a price above 0"),
+        (
+            {"prices": {"laptop": {**PRICE, "usd_per_hour": -3}}},
+            "prices.laptop: usd_per_hour: expected a price above 0",
+        ),
+        ({"prices": {}}, "prices: none of laptop"),
+        ({"prices": {"laptop": None}}, "prices.laptop: expected an object, found None"),
     ],
 )
 def test_a_bad_price_is_one_line(

@@ -12,6 +12,7 @@ import yaml
 
 from scripts.common.errors import UserError
 from scripts.common.gemma4_shapes import gemma4_shapes
+from scripts.common.prices import priced
 from scripts.common.settings import parse_settings
 from scripts.plan import compile_choices, plan, predictions
 from scripts.plan.check import main as check_main
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "resources/models/gemma-4-31B-it.config.json"
 SHAPES = gemma4_shapes(json.loads(MODEL.read_text()))
 HARDWARE = yaml.safe_load((ROOT / "resources/hardware.yaml").read_text())
+COST = {"price": "on_demand", "regions": {}}
 NOT_SETTINGS = ("model_config", "slice", "preflight_arm", "model_download_gb")
 
 
@@ -62,8 +64,8 @@ def written(folder: Path, name: str, points: list[CompilePoint]) -> Path:
 
 def planned(folder: Path, settings: PlanSettings, *extra: str) -> dict[str, Any]:
     """plan.json of the entry script."""
-    inputs = {"plan": asdict(settings), "hardware": {n: e for n, e in HARDWARE.items() if e["kind"] == "tpu"},
-              "price": "on_demand"}  # fmt: skip
+    tpus = {name: priced(entry, COST, name) for name, entry in HARDWARE.items() if entry["kind"] == "tpu"}
+    inputs = {"plan": asdict(settings), "hardware": tpus}
     plan.main(
         [
             "--settings", json.dumps(inputs), "--model-config", str(MODEL),
