@@ -112,16 +112,20 @@ def code(module):
     return code_hash(module)
 
 
+def lora_settings():
+    """The adapters of the run, in the form of LoraSettings."""
+    return {name: config["train"][f"lora_{name}"] for name in ("rank", "alpha", "dropout", "targets")}
+
+
 def train_settings(wildcards):
     """What every backend needs to know of a run."""
-    train = dict(config["train"])
-    lora = {name: train.pop(f"lora_{name}") for name in ("rank", "alpha", "dropout", "targets")}
+    train = {key: value for key, value in config["train"].items() if not key.startswith("lora_")}
     return {
         "arm": wildcards.arm,
         "seed": int(wildcards.seed),
         "hardware": arm(wildcards.arm)["train"]["hardware"],
         "hardware_kind": hardware_kind(wildcards.arm, "train"),
-        "lora": lora,
+        "lora": lora_settings(),
         "batching": batching(train.pop("batching"), train.pop("row_lengths_tokens")),
         **train,
     }

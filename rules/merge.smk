@@ -5,8 +5,8 @@ MERGED = in_run("models/{arm}/seed{seed}/manifest.json")
 TRAINED_LOGITS = in_run("merge_checks/{arm}/seed{seed}.trained_logits.npy")
 
 
-rule merge_orbax:
-    """Adds a Tunix adapter to the base model's safetensors."""
+rule merge:
+    """Adds an adapter, Tunix's or PEFT's, to the base model's safetensors."""
     input:
         base_model=BASE_MODEL,
         adapter=ADAPTER,
@@ -18,34 +18,14 @@ rule merge_orbax:
     benchmark:
         in_run("benchmarks/merge/{arm}-seed{seed}.tsv")
     wildcard_constraints:
-        arm=arms_trained_with("tunix"),
+        arm="|".join(TRAINED_ARMS) or "(?!)",
+    threads: workflow.cores
     params:
-        code=code("scripts.merge.merge_orbax"),
+        code=code("scripts.merge.merge"),
+        settings=settings(lora=lora_settings(), shard_size_gb=config["merge"]["shard_size_gb"]),
     shell:
-        "python envs/launch.py jax python -m scripts.merge.merge_orbax"
-        " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
-
-
-rule merge_peft:
-    """Adds a PEFT adapter to the base model with PEFT's own merge."""
-    input:
-        base_model=BASE_MODEL,
-        adapter=ADAPTER,
-        lock=lambda wc: f"envs/{torch_env(wc)}.txt",
-    output:
-        MERGED,
-    log:
-        in_run("logs/merge/{arm}-seed{seed}.log"),
-    benchmark:
-        in_run("benchmarks/merge/{arm}-seed{seed}.tsv")
-    wildcard_constraints:
-        arm=arms_trained_with("trl"),
-    params:
-        code=code("scripts.merge.merge_peft"),
-        env=torch_env,
-    shell:
-        "python envs/launch.py {params.env} python -m scripts.merge.merge_peft"
-        " --base-model {input.base_model} --adapter {input.adapter} --output {output} > {log} 2>&1"
+        "python envs/launch.py jax python -m scripts.merge.merge --settings {params.settings:q}"
+        " --base-model {input.base_model} --adapter {input.adapter} --output {output} --jobs {threads} > {log} 2>&1"
 
 
 rule logits_tunix:

@@ -7,7 +7,9 @@ not in the paper. A checkpoint stores a projection as (out, in); Tunix's factors
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,7 +52,7 @@ class LoraFactors:
 
 @dataclass(frozen=True)
 class LowRankUpdate:
-    """The update of one checkpoint tensor: `left` (out, r) times `right` (r, in), scaled by alpha / r."""
+    """The update of one checkpoint tensor: `left` (out, r) times `right` (r, in), both float32, scaled by alpha / r."""
 
     left: np.ndarray
     right: np.ndarray
@@ -59,10 +61,6 @@ class LowRankUpdate:
     @property
     def shape(self) -> tuple[int, int]:
         return (self.left.shape[0], self.right.shape[1])
-
-    def delta(self) -> np.ndarray:
-        """The update itself, float32, shape (out, in)."""
-        return self.scale * (self.left.astype(np.float32) @ self.right.astype(np.float32))
 
 
 def updates_of_module(module: str, factors: LoraFactors, alpha: float) -> dict[str, LowRankUpdate]:
@@ -79,11 +77,13 @@ def updates_of_module(module: str, factors: LoraFactors, alpha: float) -> dict[s
     parts = len(layout.projections)
     if a.ndim != layout.input_axes + 1 or b.shape[0] != rank or (parts > 1 and b.shape[1] != parts):
         raise UserError(f"adapter: {module} has factors of shape {a.shape} and {b.shape}, which do not fit its layout")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise UserError(f"adapter: {module} has factors that are not finite; training has diverged")
     pieces = [b[:, part] for part in range(parts)] if parts > 1 else [b]
-    right = a.reshape(-1, rank).T
+    right = a.reshape(-1, rank).T.astype(np.float32)
     return {
         f"{CHECKPOINT_PREFIX}layers.{match[1]}.{projection}.weight": LowRankUpdate(
-            left=piece.reshape(rank, -1).T, right=right, scale=alpha / rank
+            left=piece.reshape(rank, -1).T.astype(np.float32), right=right, scale=alpha / rank
         )
         for projection, piece in zip(layout.projections, pieces, strict=True)
     }
@@ -97,15 +97,29 @@ def updates_of_adapter(adapter: dict[str, LoraFactors], alpha: float) -> dict[st
     return updates
 
 
-def check_updates(updates: dict[str, LowRankUpdate], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raises UserError unless every update has a tensor of its shape among the base's `shapes`."""
-    for name, update in updates.items():
-        if name not in shapes:
-            raise UserError(f"base model: the adapter changes {name}, which the checkpoint does not have")
-        if tuple(shapes[name]) != update.shape:
-            raise UserError(f"base model: {name} has shape {tuple(shapes[name])}, the adapter's update {update.shape}")
+def expected_modules(text: Mapping[str, Any], targets: Literal["published", "all"]) -> set[str]:
+    """The LoRA modules that Tunix makes of a Gemma 4 of config.json's `text_config`, with these targets.
+
+    Layers that share another layer's keys and values (E4B, E2B) never call their own, and global layers where K = V
+    have a K alone, which the published targets miss. Experts and per-layer inputs are no targets.
+    """
+    layers = text["num_hidden_layers"]
+    first_shared = layers - (text.get("num_kv_shared_layers") or 0)
+    names = []
+    for layer, kind in enumerate(text["layer_types"]):
+        k_eq_v = text.get("attention_k_eq_v", False) and kind == "full_attention"
+        kinds = ["attn.q_einsum", "attn.attn_vec_einsum", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
+        if layer < first_shared and not k_eq_v:
+            kinds.append("attn.kv_einsum")
+        if layer < first_shared and k_eq_v and targets == "all":
+            kinds.append("attn.k_einsum")
+        names += [f"layers.{layer}.{kind}" for kind in kinds]
+    return set(names)
 
 
-def apply_update(weight: np.ndarray, update: LowRankUpdate) -> np.ndarray:
-    """`weight` (out, in) plus the update, summed in float32 and rounded once to the weight's own type."""
-    return (weight.astype(np.float32) + update.delta()).astype(weight.dtype)
+def check_modules(found: Iterable[str], expected: set[str]) -> None:
+    """Raises UserError naming the first LoRA module too many or too few."""
+    if missing := sorted(expected - set(found)):
+        raise UserError(f"adapter: {missing[0]} has no LoRA factors ({len(missing)} modules lack them); other targets?")
+    if extra := sorted(set(found) - expected):
+        raise UserError(f"adapter: {extra[0]} is no target of this run and model ({len(extra)} modules are not)")

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts.common.devices import HardwareKind
 from scripts.common.errors import UserError, entry_point
-from scripts.common.files import read_manifest
+from scripts.common.files import read_json, read_manifest
 from scripts.common.jax_platform import MeshShape, choose_platform
 from scripts.common.lora import LoraSettings
 from scripts.common.settings import parse_settings
@@ -81,13 +81,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(TunixLogitsSettings, args.settings)
     choose_platform(settings.hardware_kind, settings.hardware, settings.mesh, "the logits of the trained model")
-    from scripts.merge.orbax_adapter import read_adapter
+    from scripts.merge.adapters import read_factors
 
     read_manifest(args.base_model)
     adapter = read_manifest(args.adapter)
-    factors = read_adapter(args.adapter.parent / "model_params")
+    base, lora = args.base_model.parent, LoraSettings(**adapter["lora"])
+    factors = read_factors(args.adapter.parent, read_json(base / "config.json"), lora)
     probe = read_probe(args.tokens, settings.prompts)
-    logits = tunix_logits(args.base_model.parent, factors, LoraSettings(**adapter["lora"]), settings, probe)
+    logits = tunix_logits(base, factors, lora, settings, probe)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     partial = args.output.with_suffix(".partial.npy")
     np.save(partial, logits)

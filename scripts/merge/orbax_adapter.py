@@ -16,7 +16,7 @@ from scripts.merge.layout import LoraFactors
 _SUFFIXES = {"w_lora_a": "a", "w_lora_b": "b", "kernel_lora_a": "a", "kernel_lora_b": "b"}
 
 
-def read_adapter(folder: Path) -> dict[str, LoraFactors]:
+def read_orbax(folder: Path) -> dict[str, LoraFactors]:
     """Module path (`layers.3.attn.q_einsum`) -> factors, from the Orbax folder `model_params` of a checkpoint."""
     checkpointer = ocp.PyTreeCheckpointer()
     path = str(folder.resolve())

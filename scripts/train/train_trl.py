@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "format": "peft",
                 "lora": asdict(train.lora),
                 "base_source": base["source"],
+                "base_fingerprint": fingerprint(base["files"]),
                 "step": log.rows[-1]["step"],
             },
         )

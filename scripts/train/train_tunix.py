@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "format": "orbax",
             "lora": asdict(train.lora),
             "base_source": base["source"],
+            "base_fingerprint": fingerprint(base["files"]),
             "step": log.rows[-1]["step"],
         }
         args.output.mkdir(parents=True, exist_ok=True)

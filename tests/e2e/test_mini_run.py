@@ -29,7 +29,7 @@ KILLED = [
     ("scripts.data.prepare", "data/report.json", 0),
     ("scripts.train.train_tunix", "train/tpu/seed0/run.json", 30),
     ("scripts.train.train_trl", "train/gpu/seed0/run.json", 20),
-    ("scripts.merge.merge_orbax", "models/tpu/seed0/manifest.json", 0),
+    ("scripts.merge.merge", "models/tpu/seed0/manifest.json", 0),
     ("scripts.merge.check_merge", "merge_checks/tpu/seed0.json", 1),
     ("scripts.serve.bench", "bench/base.json", 20),
     ("scripts.verilog.generate", "samples/base/seed0.jsonl", 15),
@@ -242,12 +242,12 @@ def test_a_price_reruns_tables_only(project: Path) -> None:
 def test_the_number_of_samples_reruns_generation_onward(project: Path) -> None:
     planned = edited(project, "config.yaml", "samples_per_problem: 5", "samples_per_problem: 6")
     assert {"generate", "simulate", "score"} | AFTER_SCORES <= set(planned)
-    assert not {"train_tunix", "train_trl", "merge_orbax", "bench", "prepare_data"} & set(planned)
+    assert not {"train_tunix", "train_trl", "merge", "bench", "prepare_data"} & set(planned)
 
 
 def test_the_lora_rank_reruns_training_onward(project: Path) -> None:
     planned = edited(project, "config.yaml", "lora_rank: 16", "lora_rank: 8")
-    assert {"train_tunix", "train_trl", "merge_orbax", "merge_peft", "check_merge"} | AFTER_MODELS <= set(planned)
+    assert {"train_tunix", "train_trl", "merge", "check_merge"} | AFTER_MODELS <= set(planned)
     assert not {"prepare_data", "base_model"} & set(planned)
 
 
@@ -270,9 +270,9 @@ def test_a_system_prompt_reruns_data_and_every_answer(project: Path) -> None:
 
 
 def test_a_formula_deep_in_an_import_reruns_its_step_onward(project: Path) -> None:
-    planned = edited(project, "scripts/merge/layout.py", "return self.scale * (", "return 2 * self.scale * (")
-    assert {"merge_orbax", "check_merge", "bench", "generate"} <= set(planned)
-    assert not {"train_tunix", "train_trl", "merge_peft"} & set(planned)
+    planned = edited(project, "scripts/merge/layout.py", "scale=alpha / rank", "scale=2 * alpha / rank")
+    assert {"merge", "check_merge", "bench", "generate"} <= set(planned)
+    assert not {"train_tunix", "train_trl"} & set(planned)
 
 
 def test_a_changed_lock_reruns_the_steps_of_that_environment(project: Path) -> None:

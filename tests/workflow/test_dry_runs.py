@@ -15,8 +15,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_default_run_has_every_stage_for_every_arm(project: Path) -> None:
     planned = planned_rules(snakemake(project, "-n", "all"))
     assert planned["train_tunix"] == planned["train_trl"] == 1
-    assert planned["merge_orbax"] == planned["merge_peft"] == 1
-    assert planned["check_merge"] == 2
+    assert planned["merge"] == planned["check_merge"] == 2
     assert planned["bench"] == planned["generate"] == planned["simulate"] == planned["score"] == 3
     assert {"base_model", "prepare_data", "cost", "tables", "figures", "summary", "archive"} <= planned.keys()
 

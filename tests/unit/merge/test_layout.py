@@ -1,15 +1,21 @@
 """The merge's algebra: every module lands on its tensors, transposed and split as the checkpoint wants them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.common.errors import UserError
-from scripts.merge.layout import LoraFactors, apply_update, check_updates, updates_of_module
+from scripts.merge.layout import LoraFactors, LowRankUpdate, check_modules, expected_modules, updates_of_module
 
 HIDDEN, HEADS, KV_HEADS, HEAD_DIM, MLP = 12, 4, 2, 3, 20
 LAYER = "model.language_model.layers.7."
+
+
+def delta(update: LowRankUpdate) -> np.ndarray:
+    return update.scale * (update.left @ update.right)
 
 
 def factors(seed: int, a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> LoraFactors:
@@ -34,7 +40,7 @@ def test_one_projection_modules_compute_x_a_b(module: str, seed: int, rank: int,
     x = np.random.default_rng(seed + 1).standard_normal(f.a.shape[0], np.float32)
     ((name, update),) = updates_of_module(f"layers.7.{module}", f, alpha).items()
     expected = alpha / rank * np.tensordot(x @ f.a, f.b, axes=1).reshape(-1)
-    np.testing.assert_allclose(update.delta() @ x, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(delta(update) @ x, expected, rtol=1e-4, atol=1e-4)
     assert name.startswith(LAYER)
 
 
@@ -45,8 +51,8 @@ def test_kv_einsum_feeds_k_and_v_from_one_a(seed: int, rank: int) -> None:
     updates = updates_of_module("layers.7.attn.kv_einsum", f, alpha=rank)
     both = np.einsum("d,dr,rckh->ckh", x, f.a, f.b)
     for part, projection in enumerate(("k_proj", "v_proj")):
-        delta = updates[f"{LAYER}self_attn.{projection}.weight"].delta()
-        np.testing.assert_allclose(delta @ x, both[part].reshape(-1), rtol=1e-4, atol=1e-4)
+        change = delta(updates[f"{LAYER}self_attn.{projection}.weight"])
+        np.testing.assert_allclose(change @ x, both[part].reshape(-1), rtol=1e-4, atol=1e-4)
 
 
 @given(seed=st.integers(0, 10_000), rank=st.integers(1, 5))
@@ -55,35 +61,12 @@ def test_attn_vec_einsum_takes_heads_as_input(seed: int, rank: int) -> None:
     heads = np.random.default_rng(seed + 1).standard_normal((HEADS, HEAD_DIM), np.float32)
     (update,) = updates_of_module("layers.7.attn.attn_vec_einsum", f, alpha=rank).values()
     expected = np.einsum("nh,nhr,rd->d", heads, f.a, f.b)
-    np.testing.assert_allclose(update.delta() @ heads.reshape(-1), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(delta(update) @ heads.reshape(-1), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_k_einsum_has_no_v_projection() -> None:
     f = factors(0, (HIDDEN, 2), (2, KV_HEADS, HEAD_DIM))
     assert set(updates_of_module("layers.7.attn.k_einsum", f, 2.0)) == {f"{LAYER}self_attn.k_proj.weight"}
-
-
-@given(seed=st.integers(0, 10_000))
-def test_merging_zero_is_the_identity_and_merging_is_undone_by_subtracting(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    weight = rng.standard_normal((MLP, HIDDEN), np.float32)
-    f = factors(seed, (HIDDEN, 2), (2, MLP))
-    zero = LoraFactors(f.a, np.zeros_like(f.b))
-    minus = LoraFactors(f.a, -f.b)
-    (update,) = updates_of_module("layers.0.mlp.up_proj", f, 4.0).values()
-    (nothing,) = updates_of_module("layers.0.mlp.up_proj", zero, 4.0).values()
-    (back,) = updates_of_module("layers.0.mlp.up_proj", minus, 4.0).values()
-    np.testing.assert_array_equal(apply_update(weight, nothing), weight)
-    np.testing.assert_allclose(apply_update(apply_update(weight, update), back), weight, atol=1e-4)
-
-
-def test_the_sum_is_rounded_once_to_the_weights_type() -> None:
-    f = LoraFactors(np.full((1, 1), 0.5, np.float32), np.full((1, 1), 2.0**-12, np.float32))
-    (update,) = updates_of_module("layers.0.mlp.up_proj", f, 1.0).values()
-    weight = np.full((1, 1), 1.0 + 2.0**-10, np.float16)
-    merged = apply_update(weight, update)
-    assert merged.dtype == np.float16
-    assert merged[0, 0] == np.float16(np.float32(weight[0, 0]) + np.float32(2.0**-13))
 
 
 @pytest.mark.parametrize(
@@ -103,11 +86,49 @@ def test_a_module_or_shape_without_a_place_is_named(
         updates_of_module(module, factors(0, a_shape, b_shape), 1.0)
 
 
-def test_an_update_without_its_tensor_is_refused_before_anything_is_written() -> None:
-    updates = updates_of_module("layers.7.mlp.up_proj", factors(0, (HIDDEN, 2), (2, MLP)), 1.0)
-    name = f"{LAYER}mlp.up_proj.weight"
-    check_updates(updates, {name: (MLP, HIDDEN)})
-    with pytest.raises(UserError, match="does not have"):
-        check_updates(updates, {})
-    with pytest.raises(UserError, match="has shape"):
-        check_updates(updates, {name: (HIDDEN, MLP)})
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_factors_that_are_not_finite_are_refused(bad: float) -> None:
+    f = factors(0, (HIDDEN, 2), (2, MLP))
+    f.b[1, 3] = bad
+    with pytest.raises(UserError, match=r"layers\.0\.mlp\.up_proj.*not finite"):
+        updates_of_module("layers.0.mlp.up_proj", f, 1.0)
+
+
+# Two sliding layers, then a global one, twice; the last `shared` layers use the keys and values of earlier ones.
+def text_config(k_eq_v: bool, shared: int) -> dict[str, Any]:
+    kinds = ["sliding_attention", "sliding_attention", "full_attention"] * 2
+    return {
+        "num_hidden_layers": 6, "layer_types": kinds, "attention_k_eq_v": k_eq_v, "num_kv_shared_layers": shared,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("k_eq_v", "shared", "targets", "kv_layers", "k_layers"),
+    [
+        (False, 0, "all", [0, 1, 2, 3, 4, 5], []),
+        (True, 0, "all", [0, 1, 3, 4], [2, 5]),
+        (True, 0, "published", [0, 1, 3, 4], []),
+        (False, 3, "all", [0, 1, 2], []),
+    ],
+)
+def test_each_layer_has_the_modules_of_its_kind(
+    k_eq_v: bool, shared: int, targets: Any, kv_layers: list[int], k_layers: list[int]
+) -> None:
+    modules = expected_modules(text_config(k_eq_v, shared), targets)
+    assert modules >= {
+        f"layers.{i}.{kind}"
+        for i in range(6)
+        for kind in ("attn.q_einsum", "attn.attn_vec_einsum", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    }
+    assert {m for m in modules if "kv_einsum" in m} == {f"layers.{i}.attn.kv_einsum" for i in kv_layers}
+    assert {m for m in modules if "k_einsum" in m} == {f"layers.{i}.attn.k_einsum" for i in k_layers}
+    assert len(modules) == 30 + len(kv_layers) + len(k_layers)
+
+
+def test_a_module_too_few_or_too_many_is_named() -> None:
+    expected = {"layers.0.mlp.up_proj", "layers.1.mlp.up_proj"}
+    check_modules(expected, expected)
+    with pytest.raises(UserError, match=r"layers\.1\.mlp\.up_proj has no LoRA factors"):
+        check_modules({"layers.0.mlp.up_proj"}, expected)
+    with pytest.raises(UserError, match=r"layers\.2\.mlp\.up_proj is no target"):
+        check_modules({*expected, "layers.2.mlp.up_proj"}, expected)

@@ -11,14 +11,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import orbax.checkpoint as ocp
 
 from scripts.common.errors import UserError
-from scripts.merge.orbax_adapter import flatten, pair_factors, read_adapter
+from scripts.merge.orbax_adapter import flatten, pair_factors, read_orbax
 
 
 def test_saved_factors_come_back(tmp_path: Path) -> None:
     a, b = np.arange(6.0, dtype=np.float32).reshape(3, 2), np.ones((2, 4), np.float32)
     tree = {"layers": {"0": {"mlp": {"up_proj": {"kernel_lora_a": {"value": a}, "kernel_lora_b": {"value": b}}}}}}
     ocp.PyTreeCheckpointer().save(tmp_path / "params", tree)
-    adapter = read_adapter(tmp_path / "params")
+    adapter = read_orbax(tmp_path / "params")
     assert set(adapter) == {"layers.0.mlp.up_proj"}
     np.testing.assert_array_equal(adapter["layers.0.mlp.up_proj"].a, a)
     np.testing.assert_array_equal(adapter["layers.0.mlp.up_proj"].b, b)
@@ -26,7 +26,7 @@ def test_saved_factors_come_back(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a readable Orbax checkpoint"):
-        read_adapter(tmp_path)
+        read_orbax(tmp_path)
 
 
 def test_a_factor_alone_or_unknown_is_named() -> None:

@@ -1,0 +1,496 @@
+"""The streaming merge: what it writes is the sum rounded once, what it does not touch keeps its bytes, and whatever
+happens on the way, no folder loads as a model that is not the merged one."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from scripts.common.files import read_manifest, write_json, write_manifest
+from scripts.merge import folders, stream
+from scripts.merge.layout import LowRankUpdate
+from scripts.merge.merge import main
+from scripts.merge.stream import merge_block
+from tests.unit.merge.small_models import (
+    LORA,
+    PREFIX,
+    peft_factors,
+    weights,
+    write_base,
+    write_peft_adapter,
+)
+
+SETTINGS = {"lora": LORA, "shard_size_gb": 5.0}
+UP = f"{PREFIX}1.mlp.up_proj.weight"
+
+
+def merge(base: Any, adapter: Path, target: Any, **changes: Any) -> None:
+    settings = json.dumps({**SETTINGS, **changes})
+    main(["--settings", settings, "--base-model", str(base), "--adapter", str(adapter), "--output", str(target)])
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *args: Any, **changes: Any) -> str:
+    with pytest.raises(SystemExit) as ended:
+        merge(*args, **changes)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def stored(folder: Path) -> dict[str, np.ndarray]:
+    """All tensors below the files of the index, or of the single file, read by the safetensors project's own reader."""
+    index = folder / "model.safetensors.index.json"
+    files = {"model.safetensors"} if not index.exists() else set(json.loads(index.read_text())["weight_map"].values())
+    tensors = {}
+    for file in files:
+        with safe_open(folder / file, framework="flax") as handle:
+            tensors |= {name: np.asarray(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118
+    return tensors
+
+
+def expected(base: dict[str, np.ndarray], factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The merge in float64, rounded once: an independent statement of what must be written."""
+    merged = dict(base)
+    for name in [key.removesuffix(".lora_A.weight") for key in factors if key.endswith(".lora_A.weight")]:
+        tensor = f"{name.removeprefix('base_model.model.')}.weight"
+        a, b = (factors[f"{name}.lora_{which}.weight"].astype(np.float64) for which in "AB")
+        merged[tensor] = (base[tensor].astype(np.float64) + LORA["alpha"] / LORA["rank"] * b @ a).astype(
+            base[tensor].dtype
+        )
+    return merged
+
+
+def assert_merged(found: dict[str, np.ndarray], base: dict[str, np.ndarray], factors: dict[str, np.ndarray]) -> None:
+    wanted = expected(base, factors)
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert found[name].dtype == array.dtype, name
+        if array.dtype.kind == "i" or f"base_model.model.{name.removesuffix('.weight')}.lora_A.weight" not in factors:
+            assert found[name].tobytes() == array.tobytes(), name
+        else:
+            # float32 sums near the middle between two values may round to the other one than float64's.
+            steps = np.abs(found[name].astype(np.float64) - array.astype(np.float64))
+            spacing = np.abs(array.astype(np.float64)) * float(ml_dtypes.finfo(array.dtype).eps) + 1e-6
+            assert (steps <= spacing).all(), name
+            assert (found[name] == array).mean() > 0.99 or array.dtype == np.float32, name
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_base(tmp_path / "base", weights(), shards=3)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return write_peft_adapter(tmp_path / "adapter", peft_factors())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("shard_size_gb", [5.0, 3e-6, 1e-9])
+def test_the_merged_model_is_the_sum_rounded_once(
+    tmp_path: Path, adapter: Path, dtype: Any, shard_size_gb: float
+) -> None:
+    base = write_base(tmp_path / "base", weights(dtype), shards=2)
+    merge(base, adapter, tmp_path / "out/manifest.json", shard_size_gb=shard_size_gb)
+    assert_merged(stored(tmp_path / "out"), weights(dtype), peft_factors())
+    assert read_manifest(tmp_path / "out/manifest.json", verify_hashes=True)["adapter"]["step"] == 7
+
+
+def test_shards_have_the_size_asked_for_and_larger_tensors_one_of_their_own(base: Path, adapter: Path) -> None:
+    out = base.parent.parent / "out"
+    merge(base, adapter, out, shard_size_gb=3e-6)
+    files = sorted(out.glob("*.safetensors"))
+    assert len(files) > 3
+    assert [file.name for file in files] == [
+        f"model-{n:05d}-of-{len(files):05d}.safetensors" for n in range(1, len(files) + 1)
+    ]
+    for file in files:
+        with safe_open(file, framework="flax") as handle:
+            sizes = [handle.get_tensor(name).nbytes for name in handle.keys()]  # noqa: SIM118
+        assert sum(sizes) <= 3000 or len(sizes) == 1
+    index = json.loads((out / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == sum(array.nbytes for array in weights().values())
+    assert set(index["weight_map"]) == set(weights())
+
+
+def test_tensors_without_an_adapter_keep_their_bytes(base: Path, tmp_path: Path) -> None:
+    only_up = {key: value for key, value in peft_factors().items() if "layers.1.mlp.up_proj" in key}
+    merge(base, write_peft_adapter(tmp_path / "few", only_up), tmp_path / "out")
+    before, after = weights(), stored(tmp_path / "out")
+
+    def digest(array: np.ndarray) -> str:
+        return hashlib.sha256(array.tobytes()).hexdigest()
+
+    assert {name for name in before if digest(before[name]) != digest(after[name])} == {UP}
+
+
+def test_configuration_and_tokenizer_come_along_but_no_other_weights(base: Path, adapter: Path, tmp_path: Path) -> None:
+    for name in ("pytorch_model.bin", "consolidated.safetensors", "adapter_config.json", "model.gguf"):
+        (base.parent / name).write_text("old weights")
+    merge(base, adapter, tmp_path / "out")
+    rest = {path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".safetensors"}
+    assert rest == {"config.json", "tokenizer.json", "manifest.json"}
+    assert (tmp_path / "out/config.json").read_bytes() == (base.parent / "config.json").read_bytes()
+
+
+def test_a_base_made_of_links_as_in_a_download_cache(base: Path, adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    for path in base.parent.iterdir():
+        if path.name != "manifest.json":
+            (tmp_path / "links" / path.name).symlink_to(path)
+    merge(tmp_path / "links", adapter, tmp_path / "out")
+    assert_merged(stored(tmp_path / "out"), weights(), peft_factors())
+
+
+# ---- Laws
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(1, 9),
+    dtype=st.sampled_from([np.float32, np.float16, ml_dtypes.bfloat16]),
+)
+def test_merging_zero_is_the_identity_and_subtracting_undoes_merging(seed: int, rows: int, dtype: Any) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal((rows, 11), np.float32).astype(dtype)
+    left, right = rng.standard_normal((rows, 3), np.float32), rng.standard_normal((3, 11), np.float32)
+
+    def merged(array: np.ndarray, factor: float) -> np.ndarray:
+        update = LowRankUpdate(left=factor * left, right=right, scale=0.5)
+        return merge_block(array, update, slice(0, rows), np.empty(array.shape, np.float32))
+
+    assert merged(weight, 0.0).tobytes() == weight.tobytes() or (weight == 0).any()
+    there = merged(weight, 1.0)
+    back = merged(there, -1.0).astype(np.float64)
+    # Each of the two roundings errs by half a step at most, of the larger of the values rounded.
+    largest = np.maximum(np.abs(there.astype(np.float64)), np.abs(weight.astype(np.float64)))
+    assert (np.abs(back - weight.astype(np.float64)) <= largest * float(ml_dtypes.finfo(dtype).eps) * 2 + 1e-6).all()
+
+
+def test_the_sum_is_rounded_once() -> None:
+    """Rounding the update to float16 before adding it, or after each factor, gives another value here."""
+    weight = np.full((1, 1), 1.0 + 2.0**-10, np.float16)
+    update = LowRankUpdate(np.full((1, 1), 2.0**-11 + 2.0**-23, np.float32), np.ones((1, 1), np.float32), 1.0)
+    merged = merge_block(weight, update, slice(0, 1), np.empty((1, 1), np.float32))
+    assert merged.dtype == np.float16
+    assert merged[0, 0] == np.float16(1.0 + 2.0**-9)
+
+
+# ---- What does not fit is named before anything is written
+
+
+def changed(factors: dict[str, np.ndarray], **changes: Any) -> dict[str, np.ndarray]:
+    return {**factors, **{f"base_model.model.{PREFIX}{key}.weight": value for key, value in changes.items()}}
+
+
+def without(factors: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    return {key: value for key, value in factors.items() if part not in key}
+
+
+ONE_LAYER_MORE = {
+    "9.mlp.up_proj.lora_A": np.ones((4, 16), np.float32),
+    "9.mlp.up_proj.lora_B": np.ones((40, 4), np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (changed(peft_factors(), **ONE_LAYER_MORE), "layers.9.mlp.up_proj.weight, which the checkpoint does not have"),
+        (
+            changed(peft_factors(), **{"1.mlp.up_proj.lora_B": np.ones((41, 4), np.float32)}),
+            "layers.1.mlp.up_proj.weight has shape (40, 16), the adapter's update (41, 16)",
+        ),
+        (without(peft_factors(), "layers.1.mlp.up_proj.lora_B"), "layers.1.mlp.up_proj has factors"),
+        (changed(peft_factors(), **{"1.mlp.up_proj.lora_A": np.full((4, 16), np.nan, np.float32)}), "not finite"),
+        (peft_factors(rank=3), "rank 3, the run's LoRA rank is 4"),
+        (changed(peft_factors(), **{"1.mlp.up_proj.lora_magnitude_vector": np.ones(4, np.float32)}), "is not a factor"),
+        ({}, "has no LoRA factors"),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_does_not_fit(
+    base: Path, tmp_path: Path, tensors: dict[str, np.ndarray], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = write_old_model(tmp_path / "out")
+    assert message in error_of(capsys, base, write_peft_adapter(tmp_path / "adapter", tensors), out)
+    assert (out / "config.json").read_text() == "old"
+
+
+def write_old_model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text("old")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("use_dora", True), ("bias", "all"), ("modules_to_save", ["lm_head"]), ("peft_type", "IA3")]
+)
+def test_an_adapter_that_is_more_than_lora(
+    base: Path, tmp_path: Path, key: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = write_peft_adapter(tmp_path / "adapter", peft_factors(), **{key: value})
+    assert key in error_of(capsys, base, adapter, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("rank", 8), ("alpha", 16.0), ("targets", "published")])
+def test_an_adapter_trained_with_other_settings_is_refused(
+    base: Path, adapter: Path, tmp_path: Path, key: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = error_of(capsys, base, adapter, tmp_path / "out", lora={**LORA, key: value})
+    assert f"LoRA {key} {LORA[key]}, the run asks for {value}" in error
+
+
+def test_an_adapter_of_another_base_is_refused(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads(adapter.read_text())
+    write_json(adapter, {**manifest, "base_fingerprint": "0" * 16})
+    assert "trained on another base model" in error_of(capsys, base, adapter, tmp_path / "out")
+
+
+def test_the_base_is_never_written_into(base: Path, adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = base.parent.parent / "link"
+    link.symlink_to(base.parent)
+    assert "is the base model's folder" in error_of(capsys, base, adapter, link / "manifest.json")
+    read_manifest(base, verify_hashes=True)
+
+
+def test_a_base_cut_short_is_named(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = base.parent / "model-00002-of-00003.safetensors"
+    os.truncate(shard, shard.stat().st_size - 5)
+    base.unlink()
+    assert "model-00002-of-00003.safetensors" in error_of(capsys, base.parent, adapter, tmp_path / "out")
+    shard.unlink()
+    assert "names it, and it is not there" in error_of(capsys, base.parent, adapter, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{nonsense", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]"])
+def test_a_base_that_is_not_safetensors_is_named(
+    adapter: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/model.safetensors").write_bytes(content)
+    assert "bad/model.safetensors" in error_of(capsys, tmp_path / "bad", adapter, tmp_path / "out")
+
+
+def test_quantised_weights_cannot_be_added_to(
+    adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = write_base(tmp_path / "int8", {**weights(), UP: np.zeros((40, 16), np.int8)})
+    assert f"{UP} is I8" in error_of(capsys, base, adapter, tmp_path / "out")
+
+
+def test_an_overflow_is_no_model(adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    huge = {**weights(np.float16), UP: np.full((40, 16), 65504, np.float16)}
+    base = write_base(tmp_path / "huge", huge)
+    assert f"{UP}: the merged weights are not finite" in error_of(capsys, base, adapter, tmp_path / "out")
+    assert not (tmp_path / "out/config.json").exists()
+    assert not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_a_full_disk_is_met_before_anything_is_written(
+    base: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage)
+    assert "GB are free" in error_of(capsys, base, adapter, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+# ---- Killed halfway
+
+
+@pytest.fixture
+def dies_at_third_shard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Merging ends abruptly after two shards; the list gets the names of the shards that are begun."""
+    begun: list[str] = []
+    write_shard = stream.write_shard
+
+    def dying(base: Any, target: Any, shard: Any, *rest: Any) -> Any:
+        begun.append(shard.name)
+        if len(begun) == 3:
+            with target.writing(shard.name) as file:
+                file.write(shard.header)
+                raise RuntimeError("killed")
+        return write_shard(base, target, shard, *rest)
+
+    monkeypatch.setattr(stream, "write_shard", dying)
+    return begun
+
+
+def interrupted(base: Path, adapter: Path, out: Path) -> None:
+    settings = json.dumps({**SETTINGS, "shard_size_gb": 3e-6})
+    with pytest.raises(RuntimeError, match="killed"):
+        main(
+            [
+                "--settings",
+                settings,
+                "--base-model",
+                str(base),
+                "--adapter",
+                str(adapter),
+                "--output",
+                str(out),
+                "--jobs",
+                "1",
+            ]
+        )
+
+
+def test_a_killed_merge_leaves_no_model_and_goes_on(
+    base: Path, adapter: Path, tmp_path: Path, dies_at_third_shard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = write_old_model(tmp_path / "out")
+    interrupted(base, adapter, out)
+    assert not {"config.json", "manifest.json", "model.safetensors.index.json"} & {path.name for path in out.iterdir()}
+    first_two = dies_at_third_shard[:2]
+    monkeypatch.undo()
+    times = {name: (out / name).stat().st_mtime_ns for name in first_two}
+    merge(base, adapter, out, shard_size_gb=3e-6)
+    merge(base, adapter, tmp_path / "whole", shard_size_gb=3e-6)
+    assert {name: (out / name).stat().st_mtime_ns for name in first_two} == times
+    assert read_manifest(out / "manifest.json", verify_hashes=True) == read_manifest(tmp_path / "whole/manifest.json")
+    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def test_another_adapter_takes_up_nothing_of_a_killed_merge(
+    base: Path, adapter: Path, tmp_path: Path, dies_at_third_shard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(base, adapter, tmp_path / "out")
+    monkeypatch.undo()
+    other = write_peft_adapter(tmp_path / "other", peft_factors(seed=2))
+    merge(base, other, tmp_path / "out", shard_size_gb=3e-6)
+    assert_merged(stored(tmp_path / "out"), weights(), peft_factors(seed=2))
+
+
+SLOW_MERGE = """
+import sys, time
+from scripts.merge import merge, stream
+
+copy_bytes = stream.copy_bytes
+
+def slow(*args):
+    copy_bytes(*args)
+    print("copied", flush=True)
+    time.sleep(60)
+
+stream.copy_bytes = slow
+merge.main(sys.argv[1:])
+"""
+
+
+def test_sigkill_in_the_middle_is_survived(tmp_path: Path, adapter: Path) -> None:
+    """A real process, killed while it writes; the second try ends in the right model."""
+    tensors = {**weights(), "model.language_model.large": np.arange(3 << 20, dtype=np.float32)}
+    base = write_base(tmp_path / "base", tensors)
+    settings = json.dumps({**SETTINGS, "shard_size_gb": 0.001})
+    args = [
+        "--settings",
+        settings,
+        "--base-model",
+        str(base),
+        "--adapter",
+        str(adapter),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen([sys.executable, "-c", SLOW_MERGE, *args], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"copied\n"
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out/config.json").exists()
+    main(args)
+    assert_merged(stored(tmp_path / "out"), tensors, peft_factors())
+    read_manifest(tmp_path / "out/manifest.json", verify_hashes=True)
+
+
+# ---- Buckets
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket of a real S3 server on this machine, spoken to over HTTP."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "127.0.0.1",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("models")
+        yield "s3://models"
+    server.stop()
+
+
+def test_base_and_target_may_be_in_a_bucket(bucket: str, base: Path, adapter: Path, tmp_path: Path) -> None:
+    s3 = fsspec.filesystem("s3")
+    s3.put(str(base.parent), "models/base", recursive=True)
+    merge(f"{bucket}/base", adapter, f"{bucket}/out/manifest.json", shard_size_gb=3e-6)
+    s3.get("models/out", str(tmp_path / "fetched"), recursive=True)
+    merge(base, adapter, tmp_path / "local", shard_size_gb=3e-6)
+    assert read_manifest(tmp_path / "fetched/manifest.json", verify_hashes=True) == read_manifest(
+        tmp_path / "local/manifest.json"
+    )
+
+
+def test_a_killed_merge_into_a_bucket_leaves_no_object_cut_short(
+    bucket: str, base: Path, adapter: Path, dies_at_third_shard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = json.dumps({**SETTINGS, "shard_size_gb": 3e-6})
+    with pytest.raises(RuntimeError, match="killed"):
+        main(
+            [
+                "--settings",
+                settings,
+                "--base-model",
+                str(base),
+                "--adapter",
+                str(adapter),
+                "--output",
+                f"{bucket}/half",
+                "--jobs",
+                "1",
+            ]
+        )
+    monkeypatch.undo()
+    names = {name.rpartition("/")[2] for name in fsspec.filesystem("s3").ls("models/half", refresh=True)}
+    assert dies_at_third_shard[2] not in names
+    assert {"config.json", "manifest.json"}.isdisjoint(names)
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_line(
+    bucket: str, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no safetensors file there" in error_of(capsys, f"{bucket}/nothing", adapter, tmp_path / "out")
+    assert "neither a folder nor a URL" in error_of(capsys, "nonsense://x/y", adapter, tmp_path / "out")
+    assert "s3://no-such-bucket" in error_of(capsys, "s3://no-such-bucket/x", adapter, tmp_path / "out")
+
+
+def test_a_manifest_that_its_files_do_not_fit_is_refused(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (base.parent / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json" in error_of(capsys, base, adapter, tmp_path / "out")
+    write_manifest(base.parent, {"source": "small"})
+    merge(base, adapter, tmp_path / "out")
