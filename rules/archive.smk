@@ -21,7 +21,9 @@ rule archive:
         summary=in_run("summary.md"),
         config=in_run("config.json"),
         costs=in_run("costs.json"),
-        tables=expand(in_run("tables/{table}.{suffix}"), table=TABLES, suffix=["csv", "md", "tex", "html"]),
+        tables=expand(
+            in_run("tables/{table}.{suffix}"), table=[*TABLES, *LONG_TABLES], suffix=["csv", "md", "tex", "html"]
+        ),
         figures=expand(in_run("figures/{figure}.svg"), figure=FIGURES),
         data=expand(in_run("data/{name}"), name=["card.md", "report.json", "batching.json"]),
         source=in_run("data/source/manifest.json"),
@@ -35,6 +37,8 @@ rule archive:
         verdicts=arm_files("verdicts/{arm}/seed{seed}.jsonl"),
         simulations=arm_files("verdicts/{arm}/seed{seed}.report.json"),
         scores=SCORES,
+        comparisons=in_run("comparisons.json"),
+        published_evaluation=in_run("published_evaluation.json"),
         benches=BENCHES,
         raw=expand(in_run("bench/{arm}/raw/{cell}.json"), arm=ARM_NAMES, cell=BENCH_CELLS),
         hardware="resources/hardware.yaml",

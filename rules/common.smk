@@ -207,6 +207,16 @@ def generate_settings(wildcards):
     )
 
 
+def resampling_settings():
+    """How the intervals and permutation tests of scores are made."""
+    statistics = config["verilog"]["statistics"]
+    return {
+        "level": statistics["confidence_level"],
+        "resamples": statistics["resamples"],
+        "seed": statistics["seed"],
+    }
+
+
 def plan_settings():
     """The plan's settings: its own, and those of the training run that it plans."""
     train, plan = config["train"], config["plan"]

@@ -3,12 +3,16 @@ TABLES = [
     "hardware",
     "training",
     "evaluation",
+    "evaluation_statistics",
+    "published_evaluation",
     "inference",
     "inference_by_rate",
     "cost_per_million_tokens",
     "tco",
 ]
 FIGURES = ["lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem"]
+# Too long for the summary.
+LONG_TABLES = ["problems"]
 RUN_RECORDS = arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS)
 BENCHES = expand(in_run("bench/{arm}.json"), arm=ARM_NAMES)
 SCORES = arm_files("scores/{arm}/seed{seed}.json")
@@ -19,10 +23,12 @@ rule tables:
         runs=RUN_RECORDS,
         benches=BENCHES,
         scores=SCORES,
+        comparisons=in_run("comparisons.json"),
+        published_evaluation=in_run("published_evaluation.json"),
         costs=in_run("costs.json"),
         lock="envs/analysis.txt",
     output:
-        expand(in_run("tables/{table}.{suffix}"), table=TABLES, suffix=["csv", "md", "tex"]),
+        expand(in_run("tables/{table}.{suffix}"), table=[*TABLES, *LONG_TABLES], suffix=["csv", "md", "tex"]),
         [
             report(
                 in_run(f"tables/{table}.html"),
@@ -30,7 +36,7 @@ rule tables:
                 category="Tables",
                 labels={"table": table.replace("_", " ")},
             )
-            for table in TABLES
+            for table in [*TABLES, *LONG_TABLES]
         ],
     log:
         in_run("logs/tables.log"),
@@ -43,6 +49,7 @@ rule tables:
     shell:
         "python envs/launch.py analysis python -m scripts.report.tables --settings {params.settings:q}"
         " --runs {input.runs} --benches {input.benches} --scores {input.scores} --costs {input.costs}"
+        " --comparisons {input.comparisons} --published-evaluation {input.published_evaluation}"
         " --output-dir {params.folder} > {log} 2>&1"
 
 

@@ -80,6 +80,7 @@ rule score:
     input:
         verdicts=in_run("verdicts/{arm}/seed{seed}.jsonl"),
         report=in_run("verdicts/{arm}/seed{seed}.report.json"),
+        problems=PROBLEM_FILES,
         lock="envs/analysis.txt",
     output:
         in_run("scores/{arm}/seed{seed}.json"),
@@ -89,7 +90,61 @@ rule score:
         in_run("benchmarks/score/{arm}-seed{seed}.tsv")
     params:
         code=code("scripts.verilog.score"),
-        settings=lambda wc: settings(arm=wc.arm, seed=int(wc.seed), pass_at_k=config["verilog"]["pass_at_k"]),
+        settings=lambda wc: settings(
+            arm=wc.arm,
+            seed=int(wc.seed),
+            pass_at_k=config["verilog"]["pass_at_k"],
+            resampling=resampling_settings(),
+        ),
+        problems_dir=lambda wc, input: str(Path(input.problems[0]).parent),
     shell:
         "python envs/launch.py analysis python -m scripts.verilog.score --settings {params.settings:q}"
-        " --verdicts {input.verdicts} --report {input.report} --output {output} > {log} 2>&1"
+        " --verdicts {input.verdicts} --report {input.report} --problems {params.problems_dir:q}"
+        " --output {output} > {log} 2>&1"
+
+
+rule compare:
+    """Compares the arms with the baseline on the same problems: intervals, paired tests, power."""
+    input:
+        scores=arm_files("scores/{arm}/seed{seed}.json"),
+        lock="envs/analysis.txt",
+    output:
+        in_run("comparisons.json"),
+    log:
+        in_run("logs/compare.log"),
+    benchmark:
+        in_run("benchmarks/compare.tsv")
+    params:
+        code=code("scripts.verilog.compare"),
+        settings=settings(
+            arms=ARM_NAMES,
+            baseline_arm=config["baseline_arm"],
+            pass_at_k=config["verilog"]["pass_at_k"],
+            resampling=resampling_settings(),
+            difference_of_interest=config["verilog"]["statistics"]["difference_of_interest"],
+        ),
+    shell:
+        "python envs/launch.py analysis python -m scripts.verilog.compare --settings {params.settings:q}"
+        " --scores {input.scores} --output {output} > {log} 2>&1"
+
+
+rule published_evaluation:
+    """Puts the paper's own totals through the same statistics."""
+    input:
+        published="resources/paper/verilog_eval.yaml",
+        lock="envs/analysis.txt",
+    output:
+        in_run("published_evaluation.json"),
+    log:
+        in_run("logs/published_evaluation.log"),
+    benchmark:
+        in_run("benchmarks/published_evaluation.tsv")
+    params:
+        code=code("scripts.verilog.published"),
+        settings=settings(
+            resampling=resampling_settings(),
+            difference_of_interest=config["verilog"]["statistics"]["difference_of_interest"],
+        ),
+    shell:
+        "python envs/launch.py analysis python -m scripts.verilog.published --settings {params.settings:q}"
+        " --published {input.published} --output {output} > {log} 2>&1"

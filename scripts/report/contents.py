@@ -35,11 +35,10 @@ class Settings:
 
 
 def all_tables(results: Results, costs: dict[str, Any], settings: Settings) -> list[Table]:
-    """Every table, in the order of the summary."""
+    """Every table but those of the evaluation."""
     return [
         hardware_table(settings),
         training_table(results, costs, settings),
-        evaluation_table(results, settings),
         inference_table(results, settings),
         inference_by_rate_table(results, settings),
         cost_per_million_tokens_table(results, costs, settings),
@@ -140,44 +139,6 @@ def training_table(results: Results, costs: dict[str, Any], settings: Settings) 
     return _table("training", "Training", rows, settings, notes)
 
 
-def evaluation_table(results: Results, settings: Settings) -> Table:
-    """pass@k, problems solved and what became of the samples."""
-
-    def over_seeds(quantity: Callable[[dict[str, Any]], float | None]) -> tuple[Cell, ...]:
-        return tuple(results.of_scores(arm.name, quantity) for arm in settings.arms)
-
-    scores = [score for entries in results.scores.values() for score in entries]
-    ks = sorted({k for score in scores for k in score["pass_at_k"]}, key=int)
-    verdicts = dict.fromkeys(name for score in scores for name, count in score["verdict_counts"].items() if count)
-    rows = [
-        *(Row(f"pass@{k}", "", over_seeds(_entry("pass_at_k", k)), "higher", "fraction") for k in ks),
-        Row(
-            "Problems solved by any sample", "", over_seeds(lambda score: score["problems_solved"]), "higher", "integer"
-        ),
-        Row("Problems", "", over_seeds(lambda score: score["problems"]), form="integer"),
-        Row("Samples per problem", "", over_seeds(lambda score: score["samples_per_problem"]), form="integer"),
-        Row("Samples passed", "", over_seeds(lambda score: score["samples_passed"]), "higher", "integer"),
-        *(
-            Row(
-                name.replace("_", " ").capitalize(),
-                "samples",
-                over_seeds(_count("verdict_counts", name)),
-                form="integer",
-                section="Verdicts",
-            )
-            for name in verdicts
-        ),
-    ]
-    simulators = sorted({score["icarus_version"] for score in scores})
-    unsolvable = sorted({problem for score in scores for problem in score["unsolvable_problems"]})
-    notes = ["pass@k is the unbiased estimator over the samples of a problem, averaged over problems."]
-    notes += [f"Simulated by Icarus Verilog {' and '.join(simulators)}.", *seed_notes(rows)]
-    if unsolvable:
-        notes.append(f"Counted, though their own reference fails on this simulator: {', '.join(unsolvable)}.")
-    notes += scale_notes("Served", results, settings.arms, settings.hardware)
-    return _table("evaluation", "Evaluation", rows, settings, notes)
-
-
 def inference_table(results: Results, settings: Settings) -> Table:
     """For each context the peak throughput over the rates, and latency at the lowest, a middle and the highest rate."""
     rates = rates_of(results.benches)
@@ -261,15 +222,6 @@ def _table(name: str, title: str, rows: Sequence[Row], settings: Settings, notes
 
 def _times(chips: int, quantity: float | None) -> float | None:
     return None if quantity is None else chips * quantity
-
-
-def _entry(key: str, name: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda score: score[key].get(name)
-
-
-def _count(key: str, name: str) -> Callable[[dict[str, Any]], float | None]:
-    """A verdict that a score does not list has not occurred."""
-    return lambda score: score[key].get(name, 0)
 
 
 def _latency(name: str, statistic: str) -> Callable[[dict[str, Any]], Cell]:

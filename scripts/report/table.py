@@ -58,7 +58,9 @@ class Table:
 
     @property
     def compared(self) -> tuple[int, ...]:
-        """Positions of the arms that have a ratio column: all but the baseline."""
+        """Positions of the arms that have a ratio column: all but the baseline, where any row has a better way."""
+        if not any(row.better for row in self.rows):
+            return ()
         return tuple(index for index, name in enumerate(self.arm_names) if name != self.baseline)
 
     def ratio(self, row: Row, index: int) -> float | None:

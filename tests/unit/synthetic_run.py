@@ -45,6 +45,7 @@ HARDWARE = {
         },
     },
 }
+RESAMPLING = {"level": 0.95, "resamples": 500, "seed": 0}
 ARMS: tuple[dict[str, Any], ...] = (
     {"name": "base", "label": "base (untuned)", "train": None},
     {"name": "tpu", "label": "Tunix (JAX)", "train": "tunix"},
@@ -179,11 +180,25 @@ def score_json(arm: str, seed: int, problems: int = 32, skill: float = 0.5) -> d
     """Five samples a problem, of which about the share `skill` passes."""
     dice = random.Random(f"{arm}{seed}")
     by_problem = {
-        f"Prob{number:03}_task_{number}": {"passed": sum(dice.random() < skill for _ in range(5)), "samples": 5}
+        f"Prob{number:03}_task_{number}": {
+            "passed": sum(dice.random() < skill for _ in range(5)),
+            "samples": 5,
+            "category": "clocked" if number % 4 == 0 else "combinational",
+        }
         for number in range(1, problems + 1)
     }
     passed = sum(entry["passed"] for entry in by_problem.values())
     solved = sum(entry["passed"] > 0 for entry in by_problem.values())
+    by_category = {}
+    for name in ("clocked", "combinational"):
+        members = [entry for entry in by_problem.values() if entry["category"] == name]
+        good = sum(entry["passed"] for entry in members)
+        by_category[name] = {
+            "problems": len(members),
+            "samples": 5 * len(members),
+            "passed": good,
+            "verdict_counts": {"pass": good, "mismatch": 5 * len(members) - good},
+        }
     return {
         "arm": arm,
         "seed": seed,
@@ -191,10 +206,14 @@ def score_json(arm: str, seed: int, problems: int = 32, skill: float = 0.5) -> d
         "samples_per_problem": 5,
         "samples_passed": passed,
         "pass_at_k": {"1": passed / (5 * problems), "5": solved / problems},
+        "pass_at_k_interval": {k: {"level": 0.95, "low": 0.0, "high": 1.0} for k in ("1", "5")},
         "problems_solved": solved,
+        "samples_cut_off": 2,
         "verdict_counts": {"pass": passed, "mismatch": 5 * problems - passed},
         "by_problem": by_problem,
+        "by_category": by_category,
         "unsolvable_problems": [],
+        "ceiling": 1.0,
         "icarus_version": "12.0",
         "provenance": provenance("scripts.verilog.score"),
     }
@@ -231,6 +250,16 @@ def result_flags(folder: Path, scores: bool = True) -> list[str]:
 def cost_settings() -> dict[str, Any]:
     arms = [{"name": arm["name"], "train": "laptop" if arm["train"] else None, "serve": "laptop"} for arm in ARMS]
     return {"prices": {"laptop": HARDWARE["laptop"]["price"]}, "serving_hours": [1, 8, 24], "arms": arms}
+
+
+def compare_settings() -> dict[str, Any]:
+    return {
+        "arms": [arm["name"] for arm in ARMS],
+        "baseline_arm": "gpu",
+        "pass_at_k": [1, 5],
+        "resampling": RESAMPLING,
+        "difference_of_interest": 0.05,
+    }
 
 
 def table_settings() -> dict[str, Any]:
