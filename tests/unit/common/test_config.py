@@ -324,7 +324,10 @@ def price(**changes: Any) -> dict[str, Any]:
         (price(per_hour=-1), "laptop.prices[0].per_hour: found -1, expected a number above 0"),
         (price(per_hour=None), "laptop.prices[0].per_hour: found null, expected a number above 0"),
         (price(per_hour=float("nan")), "laptop.prices[0].per_hour: found nan, expected a number above 0"),
-        (price(currency="EUR"), "laptop.prices[0].currency: found the text 'EUR', expected USD (prices are compared and never converted)"),
+        (
+            price(currency="EUR"),
+            "laptop.prices[0].currency: found the text 'EUR', expected USD (prices are compared and never converted)",
+        ),
         (
             price(kind="preemptible"),
             "laptop.prices[0].kind: found the text 'preemptible', expected one of on_demand, spot",

@@ -71,7 +71,9 @@ def test_every_table_of_measurements_names_the_machine_and_the_scale(output: Pat
 @pytest.mark.parametrize("name", ["hardware", "cost_per_million_tokens", "tco"])
 def test_every_table_of_costs_names_its_price_and_source(output: Path, name: str) -> None:
     text = (output / f"{name}.tex").read_text()
-    assert "Price of CPU, 2 cores: 0.067 USD/h on demand; region: not stated; date: not stated; source: made up." in text
+    assert (
+        "Price of CPU, 2 cores: 0.067 USD/h on demand; region: not stated; date: not stated; source: made up." in text
+    )
 
 
 def test_an_untuned_arm_has_dashes_and_blanks_for_training(output: Path) -> None:
