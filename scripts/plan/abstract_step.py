@@ -1,4 +1,4 @@
-"""The training step on shapes alone, lowered and compiled for a TPU slice that is not there.
+"""The training step on shapes alone, lowered for a TPU slice that is not there.
 
 The step, the loss, the optimizer and LoRA's injection are the training stage's own functions; only the weights are
 replaced by their shapes and shardings.
@@ -34,15 +34,15 @@ MICRO_BATCHES_PER_STEP = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class CompiledStep:
-    """The compiled step, and what each part of its arguments takes on one chip, in bytes."""
+class LoweredStep:
+    """The step before XLA compiles it, and what each part of its arguments takes on one chip, in bytes."""
 
-    compiled: jax.stages.Compiled
+    lowered: jax.stages.Lowered
     arguments_bytes: dict[str, int]
 
 
-def compile_point(point: CompilePoint, hf_config: dict[str, Any]) -> CompiledStep:
-    """Compiles one point. Raises UserError for a model, mesh or batch that Tunix or JAX refuses."""
+def lower_point(point: CompilePoint, hf_config: dict[str, Any]) -> LoweredStep:
+    """Lowers one point. Raises UserError for a model, mesh or batch that Tunix or JAX refuses."""
     choice = point.choice
     mesh = slice_mesh(choice.slice_name, choice.mesh.fsdp, choice.mesh.tp)
     config = dataclasses.replace(tunix_gemma4.model_config(hf_config, choice.dtype), num_layers=point.layers)
@@ -58,9 +58,9 @@ def compile_point(point: CompilePoint, hf_config: dict[str, Any]) -> CompiledSte
         except ValueError as error:
             if "divisible" not in str(error) and "Indivisible" not in type(error).__name__:
                 raise
-            raise UserError(f"mesh (fsdp {choice.mesh.fsdp}, tp {choice.mesh.tp}): JAX refuses it: {error}") from None
-        compiled = lowered.compile()
-    return CompiledStep(compiled.compiled, arguments_bytes(model, optimizer))
+            raise UserError(f"mesh (fsdp {choice.mesh.fsdp}, tp {choice.mesh.tp}): JAX refuses it: "
+                            f"{str(error).splitlines()[0]}") from None  # fmt: skip
+    return LoweredStep(lowered.lowered, arguments_bytes(model, optimizer))
 
 
 def slice_mesh(slice_name: str, fsdp: int, tp: int) -> Mesh:
@@ -69,7 +69,7 @@ def slice_mesh(slice_name: str, fsdp: int, tp: int) -> Mesh:
     try:
         topology = topologies.get_topology_desc(device_slice.topology, platform="tpu")
     except Exception as error:  # libtpu's own errors have no common class
-        raise UserError(f"libtpu does not describe {device_slice.topology}: {error}") from None
+        raise UserError(f"libtpu does not describe {device_slice.topology}: {str(error).splitlines()[0]}") from None
     devices = np.array(topology.devices)
     if devices.size != fsdp * tp:
         raise UserError(f"mesh (fsdp {fsdp}, tp {tp}) needs {fsdp * tp} devices, {slice_name} has {devices.size}")

@@ -51,7 +51,7 @@ def record(point: CompilePoint) -> dict[str, Any]:
         "memory_traffic_bytes": 1e6 * work,
         "collectives": [{"kind": "all-reduce", "group_size": 4, "count": 1, "tensor_bytes": 1.0,
                          "wire_bytes": 1e4 * work * point.choice.mesh.fsdp}],
-        "loops": 0, "loops_of_unknown_length": 0, "compile_sec": 1.0, "host_memory_bytes": gib,
+        "loops": 0, "loops_of_unknown_length": 0, "windowed_einsum": True, "compile_sec": 1.0, "host_memory_bytes": gib,
     }  # fmt: skip
     return {"point": asdict(point), "refused": None, "compiled": compiled, "versions": {}}
 
