@@ -21,7 +21,6 @@ include: "rules/cost.smk"
 include: "rules/report.smk"
 include: "rules/archive.smk"
 include: "rules/plan.smk"
-include: "rules/audit.smk"
 
 
 localrules:

@@ -11,7 +11,7 @@ from scripts.common.code_hash import code_hash
 from scripts.common.config import validate_config
 from scripts.common.config_rules import data_shards
 from scripts.common.errors import UserError
-from scripts.common.prices import price_paid, priced
+from scripts.common.prices import price_paid, priced, spot_price
 from scripts.common.problems import problem_files
 from scripts.common.server_settings import server_settings
 

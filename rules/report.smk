@@ -9,6 +9,8 @@ TABLES = [
     "inference_by_rate",
     "cost_per_million_tokens",
     "tco",
+    "break_even",
+    "sensitivity",
 ]
 FIGURES = ["lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem"]
 # Too long for the summary.

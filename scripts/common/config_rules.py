@@ -21,6 +21,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_step_problems(config),
         *_verilog_problems(config),
         *_plan_problems(config),
+        *_sensitivity_problems(config["cost"]["sensitivity"]),
         *_region_problems(config["cost"], hardware, hardware_file),
         *(
             line
@@ -126,6 +127,12 @@ def _plan_problems(config: dict[str, Any]) -> Iterator[str]:
     names = [arm["name"] for arm in config["arms"]]
     if plan["preflight_arm"] not in (None, *names):
         yield f"plan.preflight_arm: found {plan['preflight_arm']!r}, expected one of the arms {', '.join(names)}"
+
+
+def _sensitivity_problems(ranges: dict[str, list[float]]) -> Iterator[str]:
+    for name, (low, high) in ranges.items():
+        if low >= high:
+            yield f"cost.sensitivity.{name}: found {low} and {high}, expected a low and a higher end"
 
 
 def _region_problems(cost: dict[str, Any], hardware: dict[str, Any], hardware_file: str) -> Iterator[str]:

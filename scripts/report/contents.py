@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from scripts.common.spread import Spread
-from scripts.report.notes import bench_notes, price_notes, ratio_notes, scale_notes, seed_notes
+from scripts.report.arm_table import Settings, arm_table
+from scripts.report.cost_tables import paid_notes, training_cost
+from scripts.report.notes import bench_notes, price_notes, scale_notes, seed_notes
 from scripts.report.results import (
-    Arm,
     Hardware,
     Results,
     cell_at,
@@ -21,28 +20,13 @@ from scripts.report.results import (
 from scripts.report.table import Cell, Row, Table
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the tables depend on: arms in order, and the hardware entries that they use with the price of each."""
-
-    arms: tuple[Arm, ...]
-    baseline_arm: str
-    hardware: dict[str, Hardware]
-
-    def __post_init__(self) -> None:
-        if self.baseline_arm not in [arm.name for arm in self.arms]:
-            raise ValueError(f"baseline_arm: found {self.baseline_arm!r}, which is no arm")
-
-
 def all_tables(results: Results, costs: dict[str, Any], settings: Settings) -> list[Table]:
-    """Every table but those of the evaluation."""
+    """The tables of hardware, training and inference."""
     return [
         hardware_table(settings),
         training_table(results, costs, settings),
         inference_table(results, settings),
         inference_by_rate_table(results, settings),
-        cost_per_million_tokens_table(results, costs, settings),
-        tco_table(results, costs, settings),
     ]
 
 
@@ -80,7 +64,7 @@ def hardware_table(settings: Settings) -> Table:
             section="Serving",
         )
     )
-    return _table("hardware", "Hardware", rows, settings, price_notes(settings.arms, settings.hardware))
+    return arm_table("hardware", "Hardware", rows, settings, price_notes(settings.arms, settings.hardware))
 
 
 def training_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
@@ -127,16 +111,23 @@ def training_table(results: Results, costs: dict[str, Any], settings: Settings) 
             )
         ),
         Row("Final loss", "nats/token", over_seeds(lambda run: run["final_loss"]), "lower", section="Result"),
-        Row("Cost of one run", "USD", _training_cost(costs, "cost_usd", settings), "lower", "usd", "Result"),
+        Row("Cost of one run", "USD", training_cost(costs, "cost_usd", settings), "lower", "usd", "Cost"),
+        *(
+            Row(f"Cost of {kind} tokens", "USD/M tokens", cells, "lower", "usd", "Cost")
+            for kind in ("real", "padded")
+            for cells in [training_cost(costs, f"usd_per_million_{kind}_tokens", settings)]
+        ),
     ]
     notes = [
         "Whole run: the wall-clock time, start and compilation included, which is what is paid for. After compilation: "
         "without the steps that met a shape of micro-batch for the first time in their process.",
         "Final loss: mean of the last steps, as run.json has it.",
         *seed_notes(rows),
+        *paid_notes(costs, settings),
+        *price_notes(settings.arms, settings.hardware),
         *scale_notes("Trained", results, settings.arms, settings.hardware),
     ]
-    return _table("training", "Training", rows, settings, notes)
+    return arm_table("training", "Training", rows, settings, notes)
 
 
 def inference_table(results: Results, settings: Settings) -> Table:
@@ -151,7 +142,7 @@ def inference_table(results: Results, settings: Settings) -> Table:
         rows += [row for rate in shown for row in _latency_rows(results, settings, context, rate, section)]
     notes = ["Peak: the highest of all request rates; table inference_by_rate has every rate."]
     notes += [*bench_notes(results.benches), *scale_notes("Served", results, settings.arms, settings.hardware)]
-    return _table("inference", "Inference", rows, settings, notes)
+    return arm_table("inference", "Inference", rows, settings, notes)
 
 
 def inference_by_rate_table(results: Results, settings: Settings) -> Table:
@@ -167,57 +158,7 @@ def inference_by_rate_table(results: Results, settings: Settings) -> Table:
                 cells = _of_cells(results, settings, context, rate, _latency(name, quantile))
                 rows.append(Row(f"P99 {name[:-3].upper()}", "ms", cells, "lower", section=section))
     notes = [*bench_notes(results.benches), *scale_notes("Served", results, settings.arms, settings.hardware)]
-    return _table("inference_by_rate", "Inference at every request rate", rows, settings, notes)
-
-
-def cost_per_million_tokens_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
-    """USD per million tokens trained, and per million output tokens of each context."""
-    rows = [
-        Row(f"Trained, {kind} tokens", "USD/M tokens", cells, "lower", "usd", "Training")
-        for kind in ("real", "padded")
-        for cells in [_training_cost(costs, f"usd_per_million_{kind}_tokens", settings)]
-    ]
-    for context in contexts_of(results.benches):
-        section = f"Output, {context_label(context)}"
-        servings = [_serving_cost(costs, arm.name, context) for arm in settings.arms]
-        peaks = tuple(entry["peak"]["usd_per_million_output_tokens"] if entry else None for entry in servings)
-        rows.append(Row("At peak throughput", "USD/M tokens", peaks, "lower", "usd", section))
-        for rate in rates_of(results.benches):
-            cells = tuple(_usd_at(serving, rate) for serving in servings)
-            rows.append(Row(rate_label(rate).capitalize(), "USD/M tokens", cells, "lower", "usd", section))
-    notes = [*seed_notes(rows), *price_notes(settings.arms, settings.hardware)]
-    notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
-    return _table("cost_per_million_tokens", "Cost per million tokens", rows, settings, notes)
-
-
-def tco_table(results: Results, costs: dict[str, Any], settings: Settings) -> Table:
-    """Cost of one training run, then of serving for each of the configured times."""
-    entries = [costs["arms"][arm.name] for arm in settings.arms]
-    rows = [
-        Row("Training", "USD", _training_cost(costs, "cost_usd", settings), "lower", "usd"),
-        Row("Serving, one hour", "USD", tuple(entry["serving"]["usd_per_hour"] for entry in entries), "lower", "usd"),
-    ]
-    for position, total in enumerate(entries[0]["tco"]):
-        cells = tuple(_spread(entry["tco"][position]["usd"]) for entry in entries)
-        rows.append(Row(f"Training and {total['serving_hours']:g} h of serving", "USD", cells, "lower", "usd"))
-    untuned = [arm.name for arm in settings.arms if arm.train_hardware is None]
-    notes = ["Serving is paid by the hour, busy or idle.", *seed_notes(rows)]
-    notes += [f"Untuned, so nothing is paid for training: {', '.join(untuned)}."] if untuned else []
-    notes += price_notes(settings.arms, settings.hardware)
-    notes += scale_notes("Trained and served", results, settings.arms, settings.hardware)
-    return _table("tco", "Total cost of ownership", rows, settings, notes)
-
-
-def _table(name: str, title: str, rows: Sequence[Row], settings: Settings, notes: Sequence[str]) -> Table:
-    return Table(
-        name,
-        title,
-        tuple(arm.name for arm in settings.arms),
-        tuple(arm.label for arm in settings.arms),
-        settings.baseline_arm,
-        tuple(rows),
-        (*ratio_notes(rows, settings.arms, settings.baseline_arm), *notes),
-    )
+    return arm_table("inference_by_rate", "Inference at every request rate", rows, settings, notes)
 
 
 def _times(chips: int, quantity: float | None) -> float | None:
@@ -269,25 +210,6 @@ def _peak(bench: dict[str, Any], context: tuple[int, int]) -> float | None:
     return max(values, default=None)
 
 
-def _training_cost(costs: dict[str, Any], key: str, settings: Settings) -> tuple[Cell, ...]:
-    trainings = [costs["arms"][arm.name]["training"] for arm in settings.arms]
-    return tuple(_spread(training[key]) if training else None for training in trainings)
-
-
-def _serving_cost(costs: dict[str, Any], arm: str, context: tuple[int, int]) -> dict[str, Any] | None:
-    contexts = costs["arms"][arm]["serving"]["contexts"]
-    return next((entry for entry in contexts if (entry["input_tokens"], entry["output_tokens"]) == context), None)
-
-
-def _usd_at(serving: dict[str, Any] | None, rate: float | str) -> float | None:
-    cells = serving["by_rate"] if serving else []
-    return next((cell["usd_per_million_output_tokens"] for cell in cells if cell["request_rate_per_sec"] == rate), None)
-
-
 def _only(values: Iterable[str]) -> str | None:
     """The values, each once; None for none."""
     return ", ".join(dict.fromkeys(values)) or None
-
-
-def _spread(entry: dict[str, Any] | None) -> Spread | None:
-    return Spread(**entry) if entry else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scripts.report.contents import Settings
+from scripts.report.arm_table import Settings
 from scripts.report.notes import ratio_notes, scale_notes, seed_notes
 from scripts.report.results import Results
 from scripts.report.table import Cell, Row, Table, format_number

@@ -9,8 +9,8 @@ from typing import Any
 from tabulate import tabulate
 
 from scripts.common.spread import Spread
+from scripts.report.arm_table import Settings
 from scripts.report.comparability import caveats
-from scripts.report.contents import Settings
 from scripts.report.notes import machine_of
 from scripts.report.results import Arm, Results
 from scripts.report.table import Cell, format_cell

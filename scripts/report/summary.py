@@ -10,7 +10,7 @@ from typing import Any
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_json, write_text
 from scripts.common.settings import parse_settings
-from scripts.report.contents import Settings
+from scripts.report.arm_table import Settings
 from scripts.report.overview import summary_text
 from scripts.report.results import add_result_arguments, load_results
 

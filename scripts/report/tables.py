@@ -10,7 +10,9 @@ from pathlib import Path
 from scripts.common.errors import entry_point
 from scripts.common.files import read_json, write_text
 from scripts.common.settings import parse_settings
-from scripts.report.contents import Settings, all_tables
+from scripts.report.arm_table import Settings
+from scripts.report.contents import all_tables
+from scripts.report.cost_tables import cost_tables
 from scripts.report.evaluation_tables import evaluation_tables
 from scripts.report.results import add_result_arguments, load_results
 from scripts.report.table import to_csv, to_html, to_latex, to_markdown
@@ -37,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     of_evaluation = evaluation_tables(
         results, read_json(args.comparisons), read_json(args.published_evaluation), settings
     )
-    for table in [*all_tables(results, read_json(args.costs), settings), *of_evaluation]:
+    costs = read_json(args.costs)
+    of_costs = cost_tables(results, costs, settings)
+    for table in [*all_tables(results, costs, settings), *of_evaluation, *of_costs]:
         for suffix, writer in WRITERS.items():
             write_text(args.output_dir / f"{table.name}.{suffix}", writer(table))
 

@@ -155,7 +155,7 @@ def bench_json(
                     "request_rate_per_sec": rate,
                     "prompts": 12,
                     "completed": 12,
-                    "duration_sec": 10.0,
+                    "duration_sec": 12 / min(load, 5.0) + 0.8,
                     "request_throughput_per_sec": throughput / output_tokens,
                     "output_tokens_per_sec": throughput,
                     "total_tokens_per_sec": throughput * (input_tokens + output_tokens) / output_tokens,
@@ -231,25 +231,39 @@ def write_run(folder: Path, seeds: tuple[int, ...] = (0, 1), problems: int = 32)
             _write(folder / cell["raw"], {"request_rate": cell["request_rate_per_sec"]})
         for seed in seeds if arm["train"] else seeds[:1]:
             _write(folder / f"scores/{name}/seed{seed}.json", score_json(name, seed, problems, skills[name]))
+            _write_lines(folder / f"samples/{name}/seed{seed}.jsonl", [{"completion_tokens": 100}] * (5 * problems))
             if arm["train"]:
                 run = run_json(name, seed, speed=1.5 if name == "tpu" else 1.0)
                 _write(folder / f"train/{name}/seed{seed}/run.json", {**run, "backend": arm["train"]})
-                lines = [json.dumps(row) for row in metrics_rows(300, seed)]
-                folder.joinpath(f"train/{name}/seed{seed}/metrics.jsonl").write_text("\n".join(lines) + "\n")
+                _write_lines(folder / f"train/{name}/seed{seed}/metrics.jsonl", metrics_rows(300, seed))
     return folder
 
 
-def result_flags(folder: Path, scores: bool = True) -> list[str]:
-    """The flags --runs, --benches and (unless not wanted) --scores for the files that `write_run` wrote."""
-    kinds = {"--runs": "train/*/*/run.json", "--benches": "bench/*.json"} | (
-        {"--scores": "scores/*/*.json"} if scores else {}
-    )
+def result_flags(folder: Path, samples: bool = False) -> list[str]:
+    """The flags --runs, --benches, --scores and, if wanted, --samples for the files that `write_run` wrote."""
+    kinds = {"--runs": "train/*/*/run.json", "--benches": "bench/*.json", "--scores": "scores/*/*.json"}
+    kinds |= {"--samples": "samples/*/*.jsonl"} if samples else {}
     return [text for flag, pattern in kinds.items() for text in (flag, *map(str, sorted(folder.glob(pattern))))]
 
 
 def cost_settings() -> dict[str, Any]:
     arms = [{"name": arm["name"], "train": "laptop" if arm["train"] else None, "serve": "laptop"} for arm in ARMS]
-    return {"prices": {"laptop": HARDWARE["laptop"]["price"]}, "serving_hours": [1, 8, 24], "arms": arms}
+    return {
+        "prices": {"laptop": HARDWARE["laptop"]["price"]},
+        "spot_prices": {"laptop": {**HARDWARE["laptop"]["price"], "kind": "spot", "usd_per_hour": 0.02}},
+        "serving_hours": [1, 8, 24],
+        "output_tokens_millions": [1, 100],
+        "utilisation": 1.0,
+        "sustained_share": 0.8,
+        "interruptions_per_hour": 0.0,
+        "checkpoint_interval_steps": 100,
+        "sensitivity": {
+            "price_factors": [0.5, 2.0],
+            "utilisations": [0.25, 1.0],
+            "interruptions_per_hour": [0.0, 1.0],
+        },
+        "arms": arms,
+    }
 
 
 def compare_settings() -> dict[str, Any]:
@@ -281,3 +295,8 @@ def table_settings() -> dict[str, Any]:
 def _write(path: Path, payload: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(payload))
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

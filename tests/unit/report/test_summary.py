@@ -12,8 +12,8 @@ import pytest
 from scripts.common.settings import parse_settings
 from scripts.cost import cost
 from scripts.report import summary
+from scripts.report.arm_table import Settings
 from scripts.report.comparability import caveats
-from scripts.report.contents import Settings
 from scripts.report.results import Results
 from tests.unit import synthetic_run
 
@@ -29,7 +29,7 @@ SETTINGS = parse_settings(Settings, json.dumps(synthetic_run.table_settings()))
 
 def write_summary(folder: Path) -> str:
     costs = folder / "costs.json"
-    flags = synthetic_run.result_flags(folder, scores=False)
+    flags = synthetic_run.result_flags(folder, samples=True)
     cost.main(["--settings", json.dumps(synthetic_run.cost_settings()), *flags, "--output", str(costs)])
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "table.md").write_text("### A table\n\n| a |\n|---|\n| 1 |\n")

@@ -17,13 +17,14 @@ from tests.unit import synthetic_run
 
 NAMES = (
     "hardware", "training", "inference", "inference_by_rate", "cost_per_million_tokens", "tco",
+    "break_even", "sensitivity",
     "evaluation", "evaluation_statistics", "problems", "published_evaluation",
 )  # fmt: skip
 
 
 def write_tables(folder: Path, settings: dict[str, Any] | None = None) -> Path:
     costs = folder / "costs.json"
-    flags = synthetic_run.result_flags(folder, scores=False)
+    flags = synthetic_run.result_flags(folder, samples=True)
     cost.main(["--settings", json.dumps(synthetic_run.cost_settings()), *flags, "--output", str(costs)])
     settings = settings or synthetic_run.table_settings()
     output = folder / "tables"
@@ -68,7 +69,9 @@ def test_every_table_of_measurements_names_the_machine_and_the_scale(output: Pat
     assert "A miniature measured on a CPU" in text
 
 
-@pytest.mark.parametrize("name", ["hardware", "cost_per_million_tokens", "tco"])
+@pytest.mark.parametrize(
+    "name", ["hardware", "training", "cost_per_million_tokens", "tco", "break_even", "sensitivity"]
+)
 def test_every_table_of_costs_names_its_price_and_source(output: Path, name: str) -> None:
     text = (output / f"{name}.tex").read_text()
     assert (
@@ -185,6 +188,38 @@ def test_output_tokens_have_a_price_at_the_peak_and_at_every_rate(output: Path) 
     section = "Output, 64 in / 32 out"
     at_rates = [float(rows[f"{section}/{rate}"]["gpu"]) for rate in ("2 requests/s", "8 requests/s", "All at once")]
     assert float(rows[f"{section}/At peak throughput"]["gpu"]) == min(at_rates)
+
+
+def test_a_burst_is_the_peak_and_not_sustained(output: Path) -> None:
+    rows = rows_of(output, "cost_per_million_tokens")
+    section = "Output, 64 in / 32 out"
+    sustained = rows[f"{section}/At sustained throughput"]["gpu"]
+    assert sustained == rows[f"{section}/2 requests/s"]["gpu"]
+    assert rows[f"{section}/At peak throughput"]["gpu"] == rows[f"{section}/All at once"]["gpu"]
+
+
+def test_a_volume_of_tokens_costs_its_hours_and_the_training(output: Path) -> None:
+    rows = rows_of(output, "tco")
+    section = "Training and a volume of output tokens, 64 in / 32 out"
+    training = float(rows["Training"]["gpu"])
+    hours = float(rows[f"{section}/100 M tokens, paid serving"]["gpu"])
+    assert float(rows[f"{section}/100 M tokens"]["gpu"]) == pytest.approx(training + hours * 0.067)
+
+
+def test_break_even_is_a_pair_of_arms_a_cell(output: Path) -> None:
+    rows = rows_of(output, "break_even")
+    hours = rows["Hours served/Tunix (JAX) and ..."]
+    assert (hours["base"], hours["tpu"], hours["gpu"]) == ("", "", "never: Tunix (JAX) is cheaper")
+    tokens = rows["Output tokens served, 64 in / 32 out/base (untuned) and ..."]["tpu"]
+    assert tokens.endswith("M tokens: below base (untuned) is cheaper, above Tunix (JAX)")
+
+
+def test_sensitivity_is_the_total_with_one_assumption_changed(output: Path) -> None:
+    rows = rows_of(output, "sensitivity")
+    total = float(rows["As configured"]["gpu"])
+    assert float(rows["All prices, 2 ×"]["gpu"]) == pytest.approx(2 * total)
+    assert float(rows["Utilisation of the server, 100%"]["gpu"]) == pytest.approx(total)
+    assert "- Spot price of CPU, 2 cores: 0.02 USD/h;" in (output / "sensitivity.md").read_text()
 
 
 def test_ownership_has_a_row_for_each_serving_time(output: Path) -> None:

@@ -1,1 +1,0 @@
-"""What the paper says, recomputed: every number and claim with a verdict."""
