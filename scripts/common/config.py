@@ -172,7 +172,7 @@ def expectation(node: dict[str, Any], schema: dict[str, Any]) -> str:
 def _kind(node: dict[str, Any], schema: dict[str, Any]) -> str:
     """The type and bounds of a subschema in words."""
     if "enum" in node or "const" in node:
-        values = node.get("enum", [node.get("const")])
+        values = ["null" if value is None else value for value in node.get("enum", [node.get("const")])]
         return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
     alternatives = node.get("oneOf") or node.get("anyOf")
     if alternatives:

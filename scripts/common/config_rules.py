@@ -180,6 +180,8 @@ def _arm_problems(
 
 def _train_problems(path: str, train: dict[str, Any], shared: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
     accelerator = entry["kind"] != "cpu"
+    if train["backend"] == "trl" and shared["quantization"] is not None:
+        yield f"train.quantization: found {shared['quantization']}, expected null: {path} trains with trl, without it"
     if train["backend"] == "tunix":
         mesh = train["mesh"]
         if accelerator and mesh["fsdp"] * mesh["tp"] != entry["chips"]:

@@ -107,12 +107,11 @@ def global_attention(text: dict[str, Any]) -> tuple[int, int]:
     """
     if "global_head_dim" in text:
         return text["global_head_dim"], text.get("num_global_key_value_heads") or text["num_key_value_heads"]
-    exceptions = text.get("per_layer_config") or {}
+    # A layer's number has leading zeros where there are ten layers or more.
+    exceptions = {int(number): layer for number, layer in (text.get("per_layer_config") or {}).items()}
     shapes = {
         (layer.get("head_dim", text["head_dim"]), layer.get("num_key_value_heads", text["num_key_value_heads"]))
-        for layer in (
-            exceptions.get(str(i), {}) for i, kind in enumerate(text["layer_types"]) if kind == "full_attention"
-        )
+        for layer in (exceptions.get(i, {}) for i, kind in enumerate(text["layer_types"]) if kind == "full_attention")
     }
     if len(shapes) != 1:
         raise UserError(f"config.json: per_layer_config gives full-attention layers {len(shapes)} shapes, expected one")

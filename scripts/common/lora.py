@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LoraTargets = Literal["published", "all"]
+Quantization = Literal["nf4"]
+
 
 @dataclass(frozen=True)
 class LoraSettings:
@@ -17,7 +20,7 @@ class LoraSettings:
     rank: int
     alpha: float
     dropout: float
-    targets: Literal["published", "all"]
+    targets: LoraTargets
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -30,7 +33,7 @@ _TUNIX_MODULES = ("q_einsum", "kv_einsum", "attn_vec_einsum", "gate_proj", "up_p
 _HF_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def tunix_target_pattern(targets: Literal["published", "all"]) -> str:
+def tunix_target_pattern(targets: LoraTargets) -> str:
     """Regular expression over Tunix module paths. `published` leaves K out on the layers where K = V."""
     modules = _TUNIX_MODULES if targets == "published" else (*_TUNIX_MODULES, "k_einsum")
     return "|".join(f".*{name}" for name in modules)

@@ -25,6 +25,7 @@ from tunix.models.gemma4 import model as gemma4
 from scripts.common import tunix_gemma4, tunix_step
 from scripts.common.errors import UserError
 from scripts.common.slices import parse_slice
+from scripts.common.tunix_config import model_config
 from scripts.plan.points import CompilePoint
 
 # Neither changes what is compiled: the rate enters as a scalar, the accumulation as a count.
@@ -45,7 +46,7 @@ def lower_point(point: CompilePoint, hf_config: dict[str, Any]) -> LoweredStep:
     """Lowers one point. Raises UserError for a model, mesh or batch that Tunix or JAX refuses."""
     choice = point.choice
     mesh = slice_mesh(choice.slice_name, choice.mesh.fsdp, choice.mesh.tp)
-    config = dataclasses.replace(tunix_gemma4.model_config(hf_config, choice.dtype), num_layers=point.layers)
+    config = dataclasses.replace(model_config(hf_config, choice.dtype), num_layers=point.layers)
     model, optimizer = abstract_state(config, point)
     for node in (model, optimizer):
         place(node, mesh)

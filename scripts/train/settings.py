@@ -7,7 +7,7 @@ from typing import Literal
 
 from scripts.common.batching import BatchingSettings
 from scripts.common.devices import HardwareKind
-from scripts.common.lora import LoraSettings
+from scripts.common.lora import LoraSettings, Quantization
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class TrainSettings:
     checkpoint_interval_steps: int
     checkpoints_kept: int
     batching: BatchingSettings
+    quantization: Quantization | None = None
 
 
 def clamped_warmup(warmup_steps: int, steps: int) -> int:

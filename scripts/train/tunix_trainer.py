@@ -23,6 +23,7 @@ from scripts.common.tunix_step import DONATED_ARGUMENTS, Batch, accumulating, tr
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
 from scripts.train.settings import TrainSettings, clamped_warmup
+from scripts.train.tunix_model import count_lora_parameters, place, trainable_model
 
 
 def learning_rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
@@ -54,6 +55,7 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
     optimizer step may have any number of them; the optimizer does the accumulating."""
 
     _buffered_train_metrics: peft_trainer.MetricsBuffer | None
+    _jitted_train_step_fn: Any
 
     def create_train_step_fn(self) -> Callable[..., Any]:
         return train_step
@@ -105,21 +107,6 @@ class Recorder(hooks.TrainingHooks):
     def on_eval_step_end(self, train_ctx: Any, eval_loss: float) -> None: ...
 
 
-def count_lora_parameters(model: nnx.Module) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.LoRAParam)))
-
-
-def trainable_model(settings: TrainSettings, base_folder: Path, mesh: jax.sharding.Mesh) -> nnx.Module:
-    """The base model with LoRA factors, on the mesh."""
-    model = tunix_gemma4.load_model(base_folder, mesh, settings.dtype)
-    model = tunix_gemma4.add_lora(model, settings.lora, mesh, settings.seed)
-    if settings.lora.dropout > 0:
-        tunix_gemma4.seed_dropout(model, settings.seed)
-    if settings.remat == "decoder":
-        tunix_gemma4.rematerialize_decoder_layers(model)
-    return model
-
-
 def checkpointing(settings: TrainSettings, step_ends: np.ndarray) -> ocp.CheckpointManagerOptions:
     """Saves with the last micro-batch of every `checkpoint_interval_steps`-th optimizer step."""
     interval = settings.checkpoint_interval_steps
@@ -153,6 +140,7 @@ def run_training(
                 metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state / "tensorboard")),
             ),
         )
+        place(trainer.optimizer, mesh, "optimizer")
         # Otherwise Tunix would read its way to the place where the checkpoint was made.
         trainer.is_managed_externally = True
         position = trainer.train_steps

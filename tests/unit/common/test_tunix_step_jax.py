@@ -18,6 +18,7 @@ from tunix.models.gemma4 import model as gemma4
 
 from scripts.common import tunix_gemma4, tunix_step
 from scripts.common.lora import LoraSettings
+from scripts.common.tunix_config import model_config
 
 PUBLISHED = json.loads(Path("tests/data/gemma-4-31B-it.config.json").read_text())
 ROW_LEN = 40
@@ -27,7 +28,7 @@ ROW_LEN = 40
 def model() -> gemma4.Gemma4:
     """LoRA's B is random here: at its initial zero, A would have no gradient."""
     config = dataclasses.replace(
-        tunix_gemma4.model_config(PUBLISHED, "float32"),
+        model_config(PUBLISHED, "float32"),
         num_layers=6, num_embed=64, embed_dim=32, hidden_dim=64, num_heads=4, head_dim=8, num_kv_heads=2,
         num_global_kv_heads=1, global_key_size=16, sliding_window_size=8,
     )  # fmt: skip
