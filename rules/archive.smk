@@ -35,6 +35,7 @@ rule archive:
         merge_checks=arm_files("merge_checks/{arm}/seed{seed}.json", TRAINED_ARMS),
         samples=arm_files("samples/{arm}/seed{seed}.jsonl"),
         verdicts=arm_files("verdicts/{arm}/seed{seed}.jsonl"),
+        failures=arm_files("verdicts/{arm}/seed{seed}.failures.jsonl"),
         simulations=arm_files("verdicts/{arm}/seed{seed}.report.json"),
         scores=SCORES,
         comparisons=in_run("comparisons.json"),

@@ -55,6 +55,7 @@ rule simulate:
         lock="envs/analysis.txt",
     output:
         verdicts=in_run("verdicts/{arm}/seed{seed}.jsonl"),
+        failures=in_run("verdicts/{arm}/seed{seed}.failures.jsonl"),
         report=in_run("verdicts/{arm}/seed{seed}.report.json"),
     log:
         in_run("logs/simulate/{arm}-seed{seed}.log"),
@@ -67,12 +68,15 @@ rule simulate:
             simulation_timeout_sec=config["verilog"]["simulation_timeout_sec"],
             simulation_memory_mib=config["verilog"]["simulation_memory_mib"],
             unsafe_no_sandbox=config["verilog"]["unsafe_no_sandbox"],
+            min_icarus=config["verilog"]["min_icarus"],
         ),
+        state=in_run("state/simulate"),
         problems_dir=lambda wc, input: str(Path(input.problems[0]).parent),
     shell:
         "python envs/launch.py analysis python -m scripts.verilog.simulate --settings {params.settings:q}"
         " --problems {params.problems_dir:q} --samples {input.samples} --verdicts {output.verdicts}"
-        " --report {output.report} --jobs {threads} 2>&1 | tee {log}"
+        " --failures {output.failures} --state {params.state} --report {output.report} --jobs {threads} 2>&1"
+        " | tee {log}"
 
 
 rule score:

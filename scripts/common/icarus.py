@@ -64,8 +64,8 @@ class Workers:
             yield waiting.pop(future), future.result()
 
 
-def icarus_version() -> str:
-    """Version of the installed Icarus Verilog, such as 11.0."""
+def icarus_version(minimum: str | None = None) -> str:
+    """Version of the installed Icarus Verilog, such as 11.0. Raises UserError for one below `minimum`."""
     for tool in TOOLS:
         if shutil.which(tool) is None:
             raise UserError(f"{tool} is not installed; on Debian or Ubuntu: apt-get install iverilog")
@@ -75,7 +75,17 @@ def icarus_version() -> str:
         raise UserError(
             f"iverilog -V does not name its version, but: {listing[:80]!r}; install Icarus Verilog 11 or later"
         )
+    if minimum is not None and _numbers(found[1]) < _numbers(minimum):
+        raise UserError(
+            f"verilog.min_icarus: found Icarus Verilog {found[1]} on PATH, expected {minimum} or later; install that, "
+            "or lower verilog.min_icarus (null for any)"
+        )
     return found[1]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`12.0` as (12, 0); trailing zeros do not count, so that 12 is 12.0."""
+    return tuple(map(int, re.findall(r"\d+", re.sub(r"(\.0)+$", "", version))))
 
 
 def icarus_tools() -> list[Path]:
@@ -85,7 +95,7 @@ def icarus_tools() -> list[Path]:
 
 def compiler_failure(result: Result) -> tuple[Failure, str]:
     """What became of a compilation whose status is not 0, and the line that says why."""
-    if result.status is None or result.status in CPU_STATUSES:
+    if result.status is None or result.status in CPU_STATUSES or "CPU time limit exceeded" in result.errors:
         return "timeout", "the compiler did not end within its time"
     if OUT_OF_MEMORY.search(result.errors):
         return "resource_limit", "the compiler needed more memory than it may"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import select
 import shutil
@@ -29,13 +30,15 @@ CPU_STATUSES = (128 + signal.SIGKILL, 128 + signal.SIGXCPU)
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Of one command: wall-clock seconds; address space of each process; size of each file, of the outputs too; and
-    how many processes (counted per sandbox from Linux 5.14 on, and never for root)."""
+    """Of one command: wall-clock seconds; address space of each process; size of each file, of the outputs too; how
+    many processes (counted per sandbox from Linux 5.14 on, and never for root); and processor seconds of each process,
+    without which the wall clock decides."""
 
     wall_clock_sec: float
     memory_bytes: int
     file_bytes: int
     processes: int = 64
+    cpu_sec: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +112,10 @@ def drop_privileges() -> None:
 
 def _limited(command: Sequence[str], limits: Limits, isolated: bool) -> list[str]:
     """`command` under the kernel's limits. Outside a user namespace the count of processes is the whole user's."""
-    options = [f"--as={limits.memory_bytes}", f"--cpu={int(limits.wall_clock_sec) + 2}", f"--fsize={limits.file_bytes}"]
+    cpu_sec = limits.wall_clock_sec + 1 if limits.cpu_sec is None else limits.cpu_sec
+    # The first limit is SIGXCPU, by which the end of a child can be told from a kill; the second is SIGKILL.
+    cpu = f"--cpu={math.ceil(cpu_sec)}:{math.ceil(cpu_sec) + 2}"
+    options = [f"--as={limits.memory_bytes}", cpu, f"--fsize={limits.file_bytes}"]
     if isolated:
         options.append(f"--nproc={limits.processes}")
     return ["prlimit", *options, "--core=0", "--", *command]

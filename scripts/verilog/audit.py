@@ -8,8 +8,10 @@ names or generate blocks it came from, a system task, a `force` or a driver on a
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
+from collections.abc import Mapping
 
 from scripts.verilog.bench import TOP, HiddenBench
 from scripts.verilog.lexer import IDENTIFIER, blank_comments_and_strings
@@ -19,17 +21,19 @@ PLAIN_DIRECTIVES = frozenset(
     re.findall(
         r"\w+",
         "timescale default_nettype resetall celldefine endcelldefine unconnected_drive nounconnected_drive "
-        "begin_keywords end_keywords line",
+        "begin_keywords end_keywords line protect endprotect",
     )
 )
-# System tasks and functions of honest modules: they compute, print to standard output, or end the simulation.
+# System tasks and functions of honest modules: they compute, print to standard output, or end the simulation. $random
+# and $urandom are not among them: every caller draws from one generator, so that a candidate could choose what the
+# bench draws next.
 HARMLESS_TASKS = frozenset(
     f"${name}"
     for name in re.findall(
         r"\w+",
         "display displayb displayh displayo write writeb writeh writeo strobe strobeb strobeh strobeo "
         "monitor monitorb monitorh monitoro monitoron monitoroff info warning error fatal finish stop "
-        "time stime realtime timeformat random urandom urandom_range "
+        "time stime realtime timeformat "
         "signed unsigned bits clog2 size left right low high increment dimensions unpacked_dimensions "
         "countones countbits onehot onehot0 isunknown rtoi itor realtobits bitstoreal shortrealtobits bitstoshortreal "
         "sformat sformatf swrite swriteb swriteh swriteo cast "
@@ -37,9 +41,9 @@ HARMLESS_TASKS = frozenset(
         "asinh acosh atanh ivlh_attribute_event ivlh_rising_edge ivlh_falling_edge",
     )
 )
+_DEFINITION = r"(?:macromodule|module|interface|package|program|class)"
 _SCOPE = re.compile(r'^(S_\w+) \.scope \S+, "[^"]*" "([^"]*)" .*?(S_\w+)?;$')
 _SYSTEM_TASK = re.compile(r'^\s*(?:%vpi_\S+ \d+ \d+|\S+ \.sfunc\S* \d+ \d+) "(\$[^"]*)"', re.MULTILINE)
-
 _ANY_SYSTEM_TASK = re.compile(r"^(?:\s*%vpi_|\S+ \.sfunc)", re.MULTILINE)
 
 
@@ -48,14 +52,19 @@ class Compiled:
     """What the compiled program says of the candidate standing alone.
 
     `ports` maps each port to INPUT, OUTPUT or INOUT, `undriven` names the ports that the candidate itself does not
-    drive, `program` is the program without the lone candidate's processes: only the bench's instance runs.
+    drive. `system_tasks` counts the calls of each, and `forces` each `force` and `release`, in the whole program, the
+    bench's too. `program` is the program without the lone candidate's processes: only the bench's instance runs.
     """
 
     ports: dict[str, str]
     undriven: frozenset[str]
-    system_tasks: frozenset[str]
-    forces: bool
+    system_tasks: Mapping[str, int]
+    forces: int
     program: str
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        return frozenset(name for name, direction in self.ports.items() if direction == "INPUT")
 
 
 def directives(code: str) -> set[str]:
@@ -68,14 +77,24 @@ def text_refusal(code: str, bench: HiddenBench) -> str | None:
     plain = blank_comments_and_strings(code)
     if "/*" in plain:
         return "ends inside a comment, which would swallow the bench"
-    if "include" in directives(code):
+    if "include" in directives(plain):
         return "uses `include"
     if re.search(r"\bdefparam\b", plain):
         return "uses defparam"
     for name in sorted(bench.modules):
-        # Defined, instantiated or reached into; a wire of that name is nobody's business.
-        use = rf"\bmodule\s+{name}\b|(?<![\w$.]){name}(?:\s*\.|\s*#\s*\(|\s+\\?\w+\s*\()"
-        if re.search(use, plain):
+        if re.search(rf"\b{_DEFINITION}\s+(?:(?:automatic|static)\s+)?\\?{name}\b", plain):
+            return f"defines {name}, which is the bench's"
+    return None
+
+
+def reach(code: str, bench: HiddenBench) -> str | None:
+    """How comment-free text that did not compile reached for the bench; None if it did not.
+
+    Text that compiled used such a name for something of its own: under hidden names nothing of the bench has it.
+    """
+    plain = blank_comments_and_strings(code)
+    for name in sorted(bench.modules):
+        if re.search(rf"(?<![\w$.]){name}(?:\s*\.|\s*#\s*\(|\s+\\?\w+\s*\()", plain):
             return f"uses the bench's module {name}"
     for name in sorted(bench.instances):
         if re.search(rf"(?<![\w$.]){name}\s*\.", plain):
@@ -97,7 +116,7 @@ def read_compiled(program: str) -> Compiled:
     head: list[str] = []
     kept: list[str] = []
     section = ""
-    for line in program.splitlines():
+    for line in program.split("\n"):  # not splitlines: a candidate's string may hold any other separator
         if line.startswith("S_"):
             match = _SCOPE.match(line)
             if match is None:
@@ -112,7 +131,8 @@ def read_compiled(program: str) -> Compiled:
             head.append(line)
         if not (line.startswith("    .thread ") and _is_below(section, lone, scopes)):
             kept.append(line)
-    if len(_SYSTEM_TASK.findall(program)) != len(_ANY_SYSTEM_TASK.findall(program)):
+    system_tasks = _SYSTEM_TASK.findall(program)
+    if len(system_tasks) != len(_ANY_SYSTEM_TASK.findall(program)):
         raise ValueError("the compiled program calls a system task that cannot be read")
     if lone is None:
         raise ValueError(f"the compiled program has no root {TOP}")
@@ -126,27 +146,26 @@ def read_compiled(program: str) -> Compiled:
     return Compiled(
         ports=ports,
         undriven=frozenset(undriven),
-        system_tasks=frozenset(_SYSTEM_TASK.findall(program)),
-        forces=re.search(r"^\s*%(?:force|release)", program, re.MULTILINE) is not None,
-        program="\n".join(kept) + "\n",
+        system_tasks=collections.Counter(system_tasks),
+        forces=len(re.findall(r"^\s*%(?:force|release)", program, re.MULTILINE)),
+        program="\n".join(kept),
     )
 
 
-def compiled_refusal(
-    compiled: Compiled, inputs: frozenset[str], bench: HiddenBench, ports: frozenset[str]
-) -> str | None:
-    """Why a compiled candidate is refused; None if it is not.
+def compiled_refusal(compiled: Compiled, reference: Compiled, bench: HiddenBench) -> str | None:
+    """Why a compiled candidate is refused; None if it is not. `reference` is the reference, compiled in its place.
 
-    `inputs` are the reference's input ports, `ports` all of its ports.
+    What the bench itself calls or forces is no reason; one more of it is, unless it is harmless.
     """
-    if strange := sorted(compiled.system_tasks - HARMLESS_TASKS):
+    calls = collections.Counter(compiled.system_tasks) - collections.Counter(reference.system_tasks)
+    if strange := sorted(calls.keys() - HARMLESS_TASKS):
         return f"uses {strange[0]}"
-    if compiled.forces:
+    if compiled.forces > reference.forces:
         return "uses force or release"
-    for name in sorted(inputs & compiled.ports.keys()):
+    for name in sorted(reference.inputs & compiled.ports.keys()):
         if compiled.ports[name] != "INPUT" or name not in compiled.undriven:
             return f"drives its own input {name}"
-    if bench.wildcard_ports and (extra := sorted(compiled.ports.keys() - ports)):
+    if bench.wildcard_ports and (extra := sorted(compiled.ports.keys() - reference.ports.keys())):
         return f"has a port {extra[0]} that is not in the task, and the bench connects by .*"
     return None
 

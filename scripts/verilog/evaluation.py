@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from scripts.common.files import file_lock
 from scripts.common.icarus import Workers, WorkerSettings, icarus_workers
+from scripts.common.jsonl_store import JsonlStore
 from scripts.common.problems import Problem
+from scripts.verilog import letters
 from scripts.verilog.bench import TOP, HiddenBench, hide, new_nonces
 from scripts.verilog.extract import extract_module
 from scripts.verilog.icarus import Expectation, Harness, Judgement
@@ -18,6 +23,7 @@ from scripts.verilog.verdicts import Verdict
 from scripts.verilog.workers import Task, judge_all
 
 REFERENCE_MODULE = "RefModule"
+Key = tuple[str, str]  # problem and sha256 of the candidate's text
 Item = TypeVar("Item")
 
 
@@ -33,40 +39,54 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """`rows` are the verdicts in the order of the answers, `references` the check of each problem's own reference,
-    `simulations` the number of distinct candidates that were compiled or run."""
+    """`rows` are the verdicts in the order of the answers, `failures` the candidates that do not pass with what
+    compiler and simulator said, `references` the check of each problem's own reference, `simulations` the number of
+    distinct candidates."""
 
     rows: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
     references: list[dict[str, Any]]
     simulations: int
 
 
-def evaluate(problems: Sequence[Problem], answers: Sequence[Answer], settings: WorkerSettings, jobs: int) -> Evaluation:
-    """Judges `answers`, each to one of `problems`, `jobs` at a time."""
+def evaluate(
+    problems: Sequence[Problem], answers: Sequence[Answer], settings: WorkerSettings, jobs: int, state: Path
+) -> Evaluation:
+    """Judges `answers`, each to one of `problems`, `jobs` at a time.
+
+    A judgement is kept in the folder `state` the moment it is there; a run that was killed makes only the others.
+    """
     codes = {(answer.problem, answer.sample): extract_module(answer.text) for answer in answers}
-    with icarus_workers(settings.sandboxed, jobs) as workers:
+    with file_lock(state / "lock"), icarus_workers(settings.sandboxed, jobs) as workers:
+        store = JsonlStore[Key](state / "judgements.jsonl", lambda row: (row["problem"], row["sha256"]))
         harness = Harness(workers.sandbox, settings.timeout_sec, settings.memory_bytes)
-        benches, judgements = check_references(problems, workers, harness)
-        tasks = {
-            (name, code): Task(code, benches[name], expectation(judgements[name]))
+        benches, references = check_references(problems, workers, harness)
+        wanted = {
+            candidate_key(name, code): Task(code, benches[name], expectation(references[name]))
             for (name, _), code in codes.items()
-            if code is not None and judgements[name].verdict == Verdict.PASS
+            if code is not None and references[name].verdict == Verdict.PASS
         }
-        results = dict(shown(judge_all(tasks.items(), workers, harness), len(tasks), "simulate"))
-    rows = []
+        missing = {key: task for key, task in wanted.items() if key not in store.rows}
+        done = len(wanted) - len(missing)
+        for key, judgement in shown(judge_all(missing.items(), workers, harness), len(wanted), "simulate", done):
+            store.append({"problem": key[0], "sha256": key[1], **_stored(judgement)})
+        results = {key: _restored(store.rows[key]) for key in wanted}
+    rows: list[dict[str, Any]] = []
+    failed: dict[Key, dict[str, Any]] = {}
     for answer in answers:
         code = codes[answer.problem, answer.sample]
-        verdict = verdict_of(answer, code, judgements[answer.problem], results)
-        rows.append(
-            {
-                "problem": answer.problem,
-                "sample": answer.sample,
-                "verdict": verdict.verdict.value,
-                "detail": verdict.detail,
-                "finish_reason": answer.finish_reason,
-            }
-        )
-    return Evaluation(rows, [_reference_row(name, judgements[name]) for name in sorted(judgements)], len(tasks))
+        judgement = judgement_of(answer, code, references[answer.problem], results)
+        rows.append(_row(answer, judgement))
+        if code is None or judgement.verdict in (Verdict.PASS, Verdict.UNSOLVABLE):
+            continue
+        entry = failed.setdefault(candidate_key(answer.problem, code), _failure(answer.problem, code, judgement))
+        entry["samples"].append(answer.sample)
+    references_shown = [_reference_row(name, references[name]) for name in sorted(references)]
+    return Evaluation(rows, list(failed.values()), references_shown, len(wanted))
+
+
+def candidate_key(problem: str, code: str) -> Key:
+    return problem, hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
 
 
 def check_references(
@@ -87,9 +107,9 @@ def check_references(
     return benches, judgements
 
 
-def shown(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
-    """`items` with a progress bar."""
-    return tqdm(items, total=total, desc=what, unit="module", mininterval=1)
+def shown(items: Iterable[Item], total: int, what: str, done: int = 0) -> Iterable[Item]:
+    """`items` with a progress bar, of which `done` are behind already."""
+    return tqdm(items, total=total, initial=done, desc=what, unit="module", mininterval=1)
 
 
 def reference_as_candidate(problem: Problem) -> str:
@@ -101,21 +121,62 @@ def expectation(reference: Judgement) -> Expectation:
     """What a candidate must match, from a reference that passes."""
     assert reference.samples is not None
     assert reference.compiled is not None
-    ports = reference.compiled.ports
-    inputs = frozenset(name for name, direction in ports.items() if direction == "INPUT")
-    return Expectation(reference.samples, inputs, frozenset(ports))
+    return Expectation(reference.samples, reference.compiled)
 
 
-def verdict_of(
-    answer: Answer, code: str | None, reference: Judgement, results: Mapping[tuple[str, str], Judgement]
-) -> Judgement:
+def judgement_of(answer: Answer, code: str | None, reference: Judgement, results: Mapping[Key, Judgement]) -> Judgement:
     if reference.verdict != Verdict.PASS:
         return Judgement(Verdict.UNSOLVABLE, f"the reference itself: {reference.verdict.value}: {reference.detail}")
     if code is not None:
-        return results[answer.problem, code]
+        return results[candidate_key(answer.problem, code)]
     if answer.finish_reason == "length":
         return Judgement(Verdict.TRUNCATED, f"the answer was cut off before a complete module {TOP}")
     return Judgement(Verdict.NO_MODULE, f"no complete module {TOP} in the answer")
+
+
+def disagreements(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of verdicts that pass here and not by VerilogEval's own rules, or the other way round."""
+    return [
+        {key: row[key] for key in ("problem", "sample", "verdict", "detail", "verilog_eval")}
+        for row in rows
+        if row["verilog_eval"] is not None and (row["verdict"] == Verdict.PASS) != (row["verilog_eval"] == letters.PASS)
+    ]
+
+
+def _stored(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "verdict": judgement.verdict.value,
+        "detail": judgement.detail,
+        "samples": judgement.samples,
+        "letter": judgement.letter,
+        "log": "" if judgement.verdict == Verdict.PASS else judgement.log,
+    }
+
+
+def _restored(row: Mapping[str, Any]) -> Judgement:
+    return Judgement(Verdict(row["verdict"]), row["detail"], row["samples"], row["letter"], row["log"])
+
+
+def _row(answer: Answer, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "problem": answer.problem,
+        "sample": answer.sample,
+        "verdict": judgement.verdict.value,
+        "detail": judgement.detail,
+        "verilog_eval": judgement.letter,
+        "finish_reason": answer.finish_reason,
+    }
+
+
+def _failure(problem: str, code: str, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "problem": problem,
+        "samples": [],
+        "verdict": judgement.verdict.value,
+        "detail": judgement.detail,
+        "code": code,
+        "log": judgement.log,
+    }
 
 
 def _reference_row(name: str, judgement: Judgement) -> dict[str, Any]:
@@ -123,5 +184,6 @@ def _reference_row(name: str, judgement: Judgement) -> dict[str, Any]:
         "problem": name,
         "verdict": judgement.verdict.value,
         "detail": judgement.detail,
-        "samples_checked": judgement.samples,
+        "verilog_eval": judgement.letter,
+        "samples_checked": judgement.samples if judgement.verdict == Verdict.PASS else None,
     }

@@ -32,6 +32,11 @@ def blank_comments_and_strings(code: str) -> str:
     return re.sub(f"{COMMENT}|{STRING}", lambda match: re.sub(r"[^\n]", " ", match[0]), code, flags=re.DOTALL)
 
 
+def escape_backticks(code: str) -> str:
+    """`code` with each backtick in a string literal as the octal escape that means the same."""
+    return _TOKEN.sub(lambda match: match[0].replace("`", r"\140") if match["string"] else match[0], code)
+
+
 def rewrite(code: str, identifier: Callable[[str], str], string: Callable[[str], str]) -> str:
     """`code` with each plain identifier and each string literal replaced; comments, `$tasks` and macros stay."""
 

@@ -25,8 +25,8 @@ def bench() -> tuple[HiddenBench, Expectation]:
 
 
 def test_there_are_at_least_30() -> None:
-    assert len(ATTACKS) >= 30
-    assert len(FOOLING) >= 8
+    assert len(ATTACKS) >= 60
+    assert len(FOOLING) >= 15
 
 
 @pytest.mark.parametrize("path", ATTACKS, ids=lambda path: path.stem)
@@ -38,6 +38,8 @@ def test_the_attack_fails(path: Path, bench: tuple[HiddenBench, Expectation]) ->
     judgement = harness(timeout_sec=3 if expected == "timeout" else 60).judge(code, *bench)
     assert judgement.verdict.value == expected, judgement.detail
     assert judgement.detail
+    if path in FOOLING:
+        assert judgement.letter == "."
     if expected == "timeout":
         assert time.monotonic() - started < 20
 
@@ -92,6 +94,50 @@ HONEST = {
     f"{RIGHT}endmodule",
     "a bench that is never used": f"{HEADER}{RIGHT}endmodule\n"
     'module my_test; initial begin $dumpfile("x.vcd"); $dumpvars; force x = 1; end reg x; endmodule',
+    "directives and names of the bench in strings": HEADER
+    + 'initial $display("`include `y` $fopen tb.good1.y defparam");\n'
+    + RIGHT
+    + "endmodule",
+    "strings beside macros": '`define SHOW(x) $display(`"x`", " `x ")\n'
+    + HEADER
+    + f"initial `SHOW(a);\n{RIGHT}endmodule",
+    "instances and blocks named as the bench's": "module pick(input a, input [3:0] b, output [3:0] o); "
+    f"assign o = a ? b : 0; endmodule\n{HEADER} pick good1 (.a, .b);\n task settle; ; endtask\n"
+    "always @(posedge clk) begin : stim1 settle; y <= good1.o; end\nendmodule",
+    "strict nets": "`default_nettype none\n"
+    + HEADER.replace("input ", "input wire ")
+    + RIGHT
+    + "endmodule\n`default_nettype wire\n",
+    "generate, functions, system functions": HEADER
+    + """
+      localparam WIDTH = $clog2(16);
+      function automatic [3:0] masked(input on, input [3:0] value);
+        masked = $unsigned($signed(value) & {4{on}});
+      endfunction
+      wire [3:0] next;
+      genvar i;
+      generate
+        for (i = 0; i < WIDTH; i = i + 1) begin : bits
+          wire [3:0] all = masked(a, b);
+          assign next[i] = all[i];
+        end
+      endgenerate
+      always @(posedge clk) y <= next;
+    endmodule""",
+    "SystemVerilog": """
+      typedef enum logic [0:0] {OFF, ON} state_t;
+      module TopModule(input logic clk, input logic a, input logic [3:0] b, output logic [3:0] y);
+        state_t state;
+        always_comb unique case (a) 1'b1: state = ON; default: state = OFF; endcase
+        always_ff @(posedge clk) y <= (state == ON) ? b : '0;
+      endmodule : TopModule""",
+    "assertions and messages at the end": HEADER
+    + 'final $display("Mismatches: 3 in 120 samples");\n'
+    + 'always @(posedge clk) if (a === 1\'bz) $error("floating");\n'
+    + RIGHT
+    + "endmodule",
+    "old line ends": (HEADER + "// one line\n" + RIGHT + "endmodule\n").replace("\n", "\r\n"),
+    "text beyond ASCII": HEADER + 'initial $display("größer ≥ \u2028 x"); // ≤\n' + RIGHT + "endmodule",
     "helpers": "module pick(input a, input [3:0] b, output [3:0] o); assign o = a ? b : 0; endmodule\n"
     f"{HEADER} wire [3:0] next; pick good1 (.a, .b, .o(next));\n  always @(posedge clk) y <= next;\nendmodule",
     "procedural assign": HEADER + "reg r; initial assign r = 1;\n always @(posedge clk) y <= a & r ? b : 0;\nendmodule",

@@ -1,5 +1,6 @@
 """The rules on text and on the compiled program; the attacks as a whole are in test_attacks.py."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from scripts.verilog.audit import (
     compiled_refusal,
     directives,
     expanded_refusal,
+    reach,
     read_compiled,
     text_refusal,
 )
@@ -52,15 +54,15 @@ def compiled(**changes: Any) -> Compiled:
     values: dict[str, Any] = {
         "ports": {"a": "INPUT", "y": "OUTPUT"},
         "undriven": frozenset({"a"}),
-        "system_tasks": frozenset({"$display"}),
-        "forces": False,
+        "system_tasks": {"$display": 1},
+        "forces": 0,
         "program": "",
     }
     return Compiled(**{**values, **changes})
 
 
 def refusal(bench: HiddenBench = BENCH, **changes: Any) -> str | None:
-    return compiled_refusal(compiled(**changes), frozenset({"a"}), bench, frozenset({"a", "y"}))
+    return compiled_refusal(compiled(**changes), compiled(), bench)
 
 
 def test_the_ports_of_the_lone_instance_are_read() -> None:
@@ -72,7 +74,7 @@ def test_an_input_at_high_impedance_is_undriven_and_one_behind_a_switch_is_not()
 
 
 def test_system_tasks_are_those_called_not_those_in_strings() -> None:
-    assert read_compiled(PROGRAM).system_tasks == {"$display", "$clog2"}
+    assert read_compiled(PROGRAM).system_tasks == {"$display": 1, "$clog2": 1}
 
 
 def test_only_the_processes_of_the_lone_instance_are_removed() -> None:
@@ -82,8 +84,8 @@ def test_only_the_processes_of_the_lone_instance_are_removed() -> None:
 
 @pytest.mark.parametrize("operation", ["%force/vec4 v0x21_0;", "%release/net v0x21_0, 0, 1;"])
 def test_a_force_is_noticed(operation: str) -> None:
-    assert not read_compiled(PROGRAM).forces
-    assert read_compiled(PROGRAM.replace("T_0 ;", f"T_0 ;\n    {operation}")).forces
+    assert read_compiled(PROGRAM).forces == 0
+    assert read_compiled(PROGRAM.replace("T_0 ;", f"T_0 ;\n    {operation}")).forces == 1
 
 
 @pytest.mark.parametrize(
@@ -106,15 +108,29 @@ def test_a_harmless_module_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"system_tasks": frozenset({"$display", "$fopen"})}, "uses $fopen"),
-        ({"system_tasks": frozenset({"$some_vpi_task"})}, "uses $some_vpi_task"),
-        ({"forces": True}, "uses force or release"),
+        ({"system_tasks": {"$display": 1, "$fopen": 1}}, "uses $fopen"),
+        ({"system_tasks": {"$some_vpi_task": 2}}, "uses $some_vpi_task"),
+        ({"system_tasks": {"$random": 1}}, "uses $random"),
+        ({"forces": 1}, "uses force or release"),
         ({"undriven": frozenset()}, "drives its own input a"),
         ({"ports": {"a": "INOUT", "y": "OUTPUT"}}, "drives its own input a"),
     ],
 )
 def test_what_the_compiled_program_gives_away(changes: dict[str, Any], reason: str) -> None:
     assert refusal(**changes) == reason
+
+
+def test_what_the_bench_does_itself_is_no_reason_and_one_more_of_it_is() -> None:
+    bench = compiled(system_tasks={"$random": 2, "$fopen": 1}, forces=1)
+    assert compiled_refusal(bench, bench, BENCH) is None
+    more = compiled(system_tasks={"$random": 3, "$fopen": 1}, forces=1)
+    assert compiled_refusal(more, bench, BENCH) == "uses $random"
+    assert compiled_refusal(dataclasses.replace(bench, forces=2), bench, BENCH) == "uses force or release"
+
+
+def test_a_line_separator_in_a_string_is_no_new_line_of_the_program() -> None:
+    program = PROGRAM.replace('"$fopen"', '"\u2028    .thread T_0;"')
+    assert '"\u2028    .thread T_0;"' in read_compiled(program).program
 
 
 def test_a_further_port_is_refused_only_where_the_bench_would_connect_it() -> None:
@@ -129,12 +145,9 @@ def test_a_further_port_is_refused_only_where_the_bench_would_connect_it() -> No
     [
         ('`include "x"', "uses `include"),
         ("defparam a.b = 1;", "uses defparam"),
-        ("module tb; endmodule", "uses the bench's module tb"),
-        ("RefModule r (a);", "uses the bench's module RefModule"),
-        ("RefModule #(1) r (a);", "uses the bench's module RefModule"),
-        ("assign y = \\tb .good1.y;", "uses the bench's module tb"),
-        ("assign y = good1.y;", "reaches into the bench's instance good1"),
-        ("assign y = good1 . y;", "reaches into the bench's instance good1"),
+        ("module tb; endmodule", "defines tb, which is the bench's"),
+        ("macromodule automatic \\tb ; endmodule", "defines tb, which is the bench's"),
+        ("interface RefModule; endinterface", "defines RefModule, which is the bench's"),
         ("endmodule /* open", "ends inside a comment, which would swallow the bench"),
     ],
 )
@@ -143,15 +156,31 @@ def test_what_the_text_gives_away(code: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("RefModule r (a);", "uses the bench's module RefModule"),
+        ("RefModule #(1) r (a);", "uses the bench's module RefModule"),
+        ("assign y = \\tb .good1.y;", "uses the bench's module tb"),
+        ("assign y = good1.y;", "reaches into the bench's instance good1"),
+        ("assign y = good1 . y;", "reaches into the bench's instance good1"),
+    ],
+)
+def test_how_text_that_does_not_compile_reached_for_the_bench(code: str, reason: str) -> None:
+    assert text_refusal(code, BENCH) is None
+    assert reach(code, BENCH) == reason
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "wire good1; assign y = good1;",
         "wire tb, tb2, mytb, tb$x; mytb u (.tb(tb));",
-        'initial $display("/* tb.x RefModule r (defparam)");',
+        'initial $display("/* tb.x RefModule r (defparam `include)");',
     ],
 )
 def test_names_that_only_resemble_are_no_reason(code: str) -> None:
     assert text_refusal(code, BENCH) is None
+    assert reach(code, BENCH) is None
 
 
 def test_directives_are_seen_wherever_they_stand() -> None:

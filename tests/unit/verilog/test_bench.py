@@ -28,6 +28,16 @@ def test_the_candidates_module_keeps_its_name_and_its_instance_does_not() -> Non
     assert "TopModule top_module1_abc (.y);" in hide(TEST, REFERENCE, NONCES).test
 
 
+def test_named_scopes_get_new_names_and_system_functions_and_ports_keep_theirs() -> None:
+    scopes = "task settle; #1; endtask function [3:0] next(input x); next = $settle(x); endfunction\n"
+    scopes += "initial begin : stimulus settle; stimulus.y = next(1); end"
+    hidden = hide(TEST.replace("endmodule", scopes + " endmodule"), REFERENCE, NONCES).test
+    assert "task settle_abc; #1; endtask function [3:0] next_abc(input x); next_abc = $settle(x);" in hidden
+    assert "initial begin : stimulus_abc settle_abc; stimulus_abc.y = next_abc(1); end" in hidden
+    kept = hide(TEST.replace("endmodule", scopes + " wire w = u.settle; endmodule"), REFERENCE, NONCES).test
+    assert "task settle;" in kept
+
+
 def test_what_a_candidate_must_not_name() -> None:
     bench = hide(TEST, REFERENCE, NONCES)
     assert bench.modules == {"tb", "RefModule"}

@@ -1,0 +1,6 @@
+// expect: compile_error
+// Leaves a module open around the bench.
+module TopModule (input clk, input a, input [3:0] b, output reg [3:0] y);
+  always @(posedge clk) y <= a ? b : 4'd0;
+endmodule
+module around;
