@@ -21,6 +21,7 @@ include: "rules/cost.smk"
 include: "rules/report.smk"
 include: "rules/archive.smk"
 include: "rules/plan.smk"
+include: "rules/audit.smk"
 
 
 localrules:
@@ -32,3 +33,4 @@ rule all:
     input:
         in_run("summary.md"),
         in_run("archive.tar.gz"),
+        in_run("audit/audit.md"),

@@ -1,0 +1,1 @@
+"""What the paper says, recomputed: every number and claim with a verdict."""
