@@ -7,7 +7,7 @@ SNAKEMAKE = $(LAUNCH) driver snakemake
 JAX_TESTS = $(shell find tests/unit -name 'test_*_jax.py')
 TORCH_TESTS = $(shell find tests/unit -name 'test_*_torch.py')
 
-.PHONY: all plan prices setup test lint unit e2e bench lock mini-world help
+.PHONY: all audit plan prices setup test lint unit e2e bench lock mini-world help
 
 # Holds a lock of its own in place of Snakemake's, which a killed run would leave behind.
 all: setup ## set-up, then every table, figure and the report of the default run
@@ -24,6 +24,11 @@ plan: setup ## does the paper's run fit, how long, how much: compiled for the TP
 # From a copy: make prices CATALOGUE=~/.sky/catalogs/v8/gcp/vms.csv; other regions: REGIONS="us-east5 asia-northeast1"
 prices: setup ## prices of SkyPilot's catalogue into resources/hardware.yaml; the paper's stay
 	$(LAUNCH) analysis python -m scripts.cost.refresh_prices $(if $(CATALOGUE),--catalogue $(CATALOGUE)) $(if $(REGIONS),--regions $(REGIONS))
+
+audit: setup ## every number and claim of the paper, recomputed, with a verdict: docs/audit.md (seconds, no hardware)
+	@mkdir -p .snakemake
+	flock --nonblock --conflict-exit-code 3 .snakemake/make.lock $(SNAKEMAKE) audit --nolock
+	cp results/mini/audit/summary.md docs/audit.md
 
 mini-world: setup ## remakes resources/mini: corpus, problems, tokenizer, model
 	$(LAUNCH) analysis python -m scripts.mini.make_corpus

@@ -33,4 +33,3 @@ rule all:
     input:
         in_run("summary.md"),
         in_run("archive.tar.gz"),
-        in_run("audit/audit.md"),

@@ -38,7 +38,8 @@ def summary_markdown(record: Mapping[str, Any]) -> str:
         f"# Audit of “{record['title']}”",
         f"{len(record['claims'])} numbers and claims of the paper, each recomputed from its other numbers, the model's "
         "configuration, the hardware's peaks and the benchmark's protocol. A claim's verdict is the gravest of its "
-        "checks.",
+        "checks. Made by `make audit`; `audit.md` and `audit.html` beside `audit.json` in the run's folder have every "
+        "claim with its arithmetic.",
         _counts(record),
     ]
     for verdict in NOTABLE:
