@@ -42,7 +42,7 @@ rule archive:
         published_evaluation=in_run("published_evaluation.json"),
         benches=BENCHES,
         raw=expand(in_run("bench/{arm}/raw/{cell}.json"), arm=ARM_NAMES, cell=BENCH_CELLS),
-        audit=expand(in_run("audit/{name}"), name=["audit.json", "audit.md", "audit.html", "summary.md"]),
+        audit=expand(in_run("audit/{name}"), name=["audit.json", "audit.md", "summary.md", "beside.json", "beside.md"]),
         hardware="resources/hardware.yaml",
         locks=sorted(str(path) for path in Path("envs").glob("*.txt")),
     output:

@@ -52,3 +52,81 @@ rule audit_paper:
     shell:
         "python envs/launch.py analysis python -m scripts.audit.audit --settings {params.settings:q}"
         " --published {input.published} --model-config {input.model} --output-dir {params.folder} 2>&1 | tee {log}"
+
+
+def beside_settings():
+    """The trained arms, and the parts of the configuration that have published counterparts."""
+    parts = {
+        "train": ["samples_per_step", "lora_rank", "lora_alpha", "peak_learning_rate", "warmup_steps"],
+        "data": ["max_seq_len_tokens"],
+        "serve": ["max_model_len_tokens"],
+        "bench": ["prompts_per_cell"],
+        "verilog": ["samples_per_problem", "temperature"],
+    }
+    return settings(
+        model_source=config["model"]["source"],
+        arms=[
+            {
+                "name": name,
+                "train_backend": arm(name)["train"]["backend"],
+                "hardware_kinds": [hardware_kind(name, "train"), hardware_kind(name, "serve")],
+            }
+            for name in TRAINED_ARMS
+        ],
+        config={part: {key: config[part][key] for key in keys} for part, keys in parts.items()},
+    )
+
+
+rule beside:
+    """Our run's numbers beside the published ones."""
+    input:
+        published=PUBLISHED,
+        sections=PUBLISHED_SECTIONS,
+        runs=RUN_RECORDS,
+        benches=BENCHES,
+        scores=SCORES,
+        costs=in_run("costs.json"),
+        lock="envs/analysis.txt",
+    output:
+        json=in_run("audit/beside.json"),
+        text=in_run("audit/beside.md"),
+        page=report(
+            in_run("audit/beside.html"),
+            caption="../report/beside.rst",
+            category="Audit of the paper",
+            labels={"page": "ours beside the published"},
+        ),
+    log:
+        in_run("logs/audit/beside.log"),
+    benchmark:
+        in_run("benchmarks/audit/beside.tsv")
+    params:
+        code=code("scripts.audit.beside"),
+        settings=beside_settings(),
+    shell:
+        "python envs/launch.py analysis python -m scripts.audit.beside --settings {params.settings:q}"
+        " --published {input.published} --runs {input.runs} --benches {input.benches} --scores {input.scores}"
+        " --costs {input.costs} --output {output.json} > {log} 2>&1"
+
+
+rule beside_plan:
+    """The plan's predictions beside the published: snakemake results/paper/audit/beside_plan.md with configs/paper.yaml."""
+    input:
+        published=PUBLISHED,
+        sections=PUBLISHED_SECTIONS,
+        plan=in_run("plan/plan.json"),
+        lock="envs/analysis.txt",
+    output:
+        json=in_run("audit/beside_plan.json"),
+        text=in_run("audit/beside_plan.md"),
+        page=in_run("audit/beside_plan.html"),
+    log:
+        in_run("logs/audit/beside_plan.log"),
+    benchmark:
+        in_run("benchmarks/audit/beside_plan.tsv")
+    params:
+        code=code("scripts.audit.beside"),
+        settings=beside_settings(),
+    shell:
+        "python envs/launch.py analysis python -m scripts.audit.beside --settings {params.settings:q}"
+        " --published {input.published} --plan {input.plan} --output {output.json} > {log} 2>&1"

@@ -209,7 +209,7 @@ def test_every_benchmark_request_completed(run_dir: Path, arm: str) -> None:
         assert (run_dir / cell["raw"]).is_file()
 
 
-AFTER_SCORES = {"tables", "figures", "summary", "archive"}
+AFTER_SCORES = {"tables", "figures", "summary", "archive", "beside"}
 AFTER_MODELS = AFTER_SCORES | {"generate", "simulate", "score", "bench", "cost"}
 
 
@@ -236,7 +236,7 @@ def test_a_price_reruns_tables_only(project: Path) -> None:
     planned = edited(
         project, "resources/hardware.yaml", "kind: on_demand, per_hour: 0.06701", "kind: on_demand, per_hour: 0.07601"
     )
-    assert set(planned) == {"cost", "tables", "summary", "archive"}
+    assert set(planned) == {"cost", "tables", "summary", "archive", "beside"}
 
 
 def test_the_number_of_samples_reruns_generation_onward(project: Path) -> None:
