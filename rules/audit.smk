@@ -54,29 +54,6 @@ rule audit_paper:
         " --published {input.published} --model-config {input.model} --output-dir {params.folder} 2>&1 | tee {log}"
 
 
-def beside_settings():
-    """The trained arms, and the parts of the configuration that have published counterparts."""
-    parts = {
-        "train": ["samples_per_step", "lora_rank", "lora_alpha", "peak_learning_rate", "warmup_steps"],
-        "data": ["max_seq_len_tokens"],
-        "serve": ["max_model_len_tokens"],
-        "bench": ["prompts_per_cell"],
-        "verilog": ["samples_per_problem", "temperature"],
-    }
-    return settings(
-        model_source=config["model"]["source"],
-        arms=[
-            {
-                "name": name,
-                "train_backend": arm(name)["train"]["backend"],
-                "hardware_kinds": [hardware_kind(name, "train"), hardware_kind(name, "serve")],
-            }
-            for name in TRAINED_ARMS
-        ],
-        config={part: {key: config[part][key] for key in keys} for part, keys in parts.items()},
-    )
-
-
 rule beside:
     """Our run's numbers beside the published ones."""
     input:

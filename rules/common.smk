@@ -217,6 +217,29 @@ def resampling_settings():
     }
 
 
+def beside_settings():
+    """The trained arms, and the parts of the configuration that have published counterparts."""
+    parts = {
+        "train": ["samples_per_step", "lora_rank", "lora_alpha", "peak_learning_rate", "warmup_steps"],
+        "data": ["max_seq_len_tokens"],
+        "serve": ["max_model_len_tokens"],
+        "bench": ["prompts_per_cell"],
+        "verilog": ["samples_per_problem", "temperature"],
+    }
+    return settings(
+        model_source=config["model"]["source"],
+        arms=[
+            {
+                "name": name,
+                "train_backend": arm(name)["train"]["backend"],
+                "hardware_kinds": [hardware_kind(name, "train"), hardware_kind(name, "serve")],
+            }
+            for name in TRAINED_ARMS
+        ],
+        config={part: {key: config[part][key] for key in keys} for part, keys in parts.items()},
+    )
+
+
 def plan_settings():
     """The plan's settings: its own, and those of the training run that it plans."""
     train, plan = config["train"], config["plan"]
