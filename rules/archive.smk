@@ -24,7 +24,7 @@ rule archive:
         tables=expand(
             in_run("tables/{table}.{suffix}"), table=[*TABLES, *LONG_TABLES], suffix=["csv", "md", "tex", "html"]
         ),
-        figures=expand(in_run("figures/{figure}.svg"), figure=FIGURES),
+        figures=expand(in_run("figures/{figure}.svg"), figure=[*FIGURES, *COST_FIGURES]),
         data=expand(in_run("data/{name}"), name=["card.md", "report.json", "batching.json"]),
         source=in_run("data/source/manifest.json"),
         base_model=BASE_MODEL,

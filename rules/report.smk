@@ -13,6 +13,8 @@ TABLES = [
     "sensitivity",
 ]
 FIGURES = ["lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem"]
+# Apart, since a changed price redraws them alone.
+COST_FIGURES = ["total_cost", "tornado"]
 # Too long for the summary.
 LONG_TABLES = ["problems"]
 RUN_RECORDS = arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS)
@@ -87,6 +89,33 @@ rule figures:
         " --output-dir {params.folder} > {log} 2>&1"
 
 
+rule cost_figures:
+    input:
+        costs=in_run("costs.json"),
+        lock="envs/analysis.txt",
+    output:
+        [
+            report(
+                in_run(f"figures/{figure}.svg"),
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure.replace("_", " ")},
+            )
+            for figure in COST_FIGURES
+        ],
+    log:
+        in_run("logs/cost_figures.log"),
+    benchmark:
+        in_run("benchmarks/cost_figures.tsv")
+    params:
+        code=code("scripts.report.cost_figures"),
+        settings=report_settings(),
+        folder=lambda wc, output: str(Path(output[0]).parent),
+    shell:
+        "python envs/launch.py analysis python -m scripts.report.cost_figures --settings {params.settings:q}"
+        " --costs {input.costs} --output-dir {params.folder} > {log} 2>&1"
+
+
 rule summary:
     input:
         runs=RUN_RECORDS,
@@ -95,7 +124,7 @@ rule summary:
         costs=in_run("costs.json"),
         config=in_run("config.json"),
         tables=expand(in_run("tables/{table}.md"), table=TABLES),
-        figures=expand(in_run("figures/{figure}.svg"), figure=FIGURES),
+        figures=expand(in_run("figures/{figure}.svg"), figure=[*FIGURES, *COST_FIGURES]),
         lock="envs/analysis.txt",
     output:
         report(

@@ -11,20 +11,17 @@ import datetime
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import requests
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 
 from scripts.common.config import schema_problems
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import write_text
-from scripts.cost.catalogue import MachineName, Offer, RegionPrice, believable, machine_prices, read_offers
+from scripts.cost.catalogue import read_offers
+from scripts.cost.price_list import SOURCE, refresh, yaml_with_comments
 
 # SkyPilot 0.14, sky/skylet/constants.py: HOSTED_CATALOG_DIR_URL / CATALOG_SCHEMA_VERSION / gcp/vms.csv.
 CATALOGUE_URL = "https://raw.githubusercontent.com/skypilot-org/skypilot-catalog/master/catalogs/v8/gcp/vms.csv"
-SOURCE = "SkyPilot catalogue"
 TIMEOUT_SEC = 60
 
 
@@ -56,67 +53,6 @@ def read_catalogue(location: str) -> str:
             "--catalogue PATH"
         ) from None
     return answer.text
-
-
-def refreshed(
-    entry: CommentedMap, found: Sequence[RegionPrice], regions: Sequence[str], origin: dict[str, str]
-) -> list[Any]:
-    """The prices of an entry: those of other sources as they are, then the catalogue's, in the order of `regions`."""
-    kept = [price for price in entry["prices"] if not str(price["source"]).startswith(SOURCE)]
-    for kind in ("on_demand", "spot"):
-        for price in sorted((p for p in found if p.region in regions), key=lambda p: regions.index(p.region)):
-            amount = price.on_demand if kind == "on_demand" else price.spot
-            if amount is not None:
-                line = CommentedMap(kind=kind, per_hour=amount, currency="USD", region=price.region, **origin)
-                line.fa.set_flow_style()
-                kept.append(line)
-    return kept
-
-
-def refresh(
-    hardware: CommentedMap, offers: Sequence[Offer], regions: Sequence[str], origin: dict[str, str]
-) -> list[str]:
-    """Puts the catalogue's prices into each entry that names a machine there; a line of report for each."""
-    believed, lines = believable(offers), []
-    for name, entry in hardware.items():
-        if entry["catalogue"] is None:
-            continue
-        machine = MachineName(**entry["catalogue"])
-        found = machine_prices(believed, machine)
-        if not found:
-            raise UserError(
-                f"{name}: the catalogue has no believable price of {machine}; correct its `catalogue` entry"
-            )
-        left_out = {price.region for price in machine_prices(_as_listed(offers), machine)} - {p.region for p in found}
-        prices = refreshed(entry, found, regions, origin)
-        if not prices:
-            known = ", ".join(price.region for price in found)
-            raise UserError(f"{name}: no price of {machine} in {', '.join(regions)}; the catalogue has {known}")
-        entry["prices"][:] = prices
-        lines.append(
-            f"{name}: {machine} in {len({price.region for price in found} & set(regions))} of {len(found)} regions"
-            + (
-                f"; not believed (a placeholder, or spot above on demand): {', '.join(sorted(left_out))}"
-                if left_out
-                else ""
-            )
-        )
-    return lines
-
-
-def _as_listed(offers: Sequence[Offer]) -> list[Offer]:
-    return [offer for offer in offers if offer.on_demand is not None]
-
-
-def yaml_with_comments() -> YAML:
-    """A reader and writer that keeps comments, order and the style of each line."""
-    yaml = YAML()
-    yaml.width = 1000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(
-        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    return yaml
 
 
 @entry_point

@@ -21,6 +21,8 @@ FIGURE_TITLES = {
     "throughput": "Output throughput against the request rate",
     "ttft": "Time to first token against the request rate",
     "pass_at_1_by_problem": "pass@1 by problem",
+    "total_cost": "Total cost against serving hours and output tokens",
+    "tornado": "What the total cost depends on",
 }
 
 

@@ -236,7 +236,7 @@ def test_a_price_reruns_tables_only(project: Path) -> None:
     planned = edited(
         project, "resources/hardware.yaml", "kind: on_demand, per_hour: 0.06701", "kind: on_demand, per_hour: 0.07601"
     )
-    assert set(planned) == {"cost", "tables", "summary", "archive", "beside"}
+    assert set(planned) == {"cost", "cost_figures", "tables", "summary", "archive", "beside"}
 
 
 def test_the_number_of_samples_reruns_generation_onward(project: Path) -> None:
