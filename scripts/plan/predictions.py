@@ -38,12 +38,14 @@ def read_records(payload: Mapping[str, Any]) -> Records:
 class ChoiceCost:
     """A choice with all layers of the model: its cost at each compiled row length, or why there is none.
 
-    `compiled_whole`: the longest row was compiled with all layers, not extrapolated.
+    `compiled_whole`: the longest row was compiled with all layers, not extrapolated. `windowed_einsum`: with XLA's
+    default, as training runs it.
     """
 
     choice: StepChoice
     by_length: dict[int, StepCost]
     compiled_whole: bool
+    windowed_einsum: bool
     collectives: list[dict[str, Any]]
     refused: str | None
     compile_sec: float
@@ -67,14 +69,14 @@ def choice_cost(records: Records, choice: StepChoice, layers: int) -> ChoiceCost
     compiled = [record["compiled"] for record in mine.values() if record["compiled"]]
     uncounted = max((entry["loops_of_unknown_length"] for entry in compiled), default=0)
     if uncounted:
-        # Multiplications that overlap with their communication become loops, whose body XLA counts once.
-        peak = max((cost.peak_gib for cost in whole.values()), default=0.0)
-        refused = f"not counted: up to {uncounted} loops of unknown length in one module; peak {peak:.1f} GiB"
-        whole = {}
+        refused, whole = f"not counted: up to {uncounted} loops of unknown length in one module", {}
+    if len({entry["windowed_einsum"] for entry in compiled}) == 2:
+        refused, whole = "not counted: some sizes with windowed einsum, some without", {}
     return ChoiceCost(
         choice,
         whole,
         any(layers in costs for costs in by_length.values()),
+        all(entry["windowed_einsum"] for entry in compiled),
         _collectives({point: record for point, record in mine.items() if point.layers != layers}, layers),
         refused,
         sum(entry["compile_sec"] for entry in compiled),
@@ -152,6 +154,7 @@ def choice_row(cost: ChoiceCost, hardware: SliceHardware, max_seq_len: int) -> d
     capacity = hardware.entry["hbm_gib"]
     row = {**_described(cost.choice), "capacity_gib": capacity, "refused": cost.refused}
     row |= {"compiled_with_all_layers": cost.compiled_whole, "collectives": cost.collectives}
+    row |= {"windowed_einsum": cost.windowed_einsum}
     row |= {"compile_sec": cost.compile_sec, "compiler_host_memory_gib": cost.host_memory_gib}
     at_longest = cost.by_length.get(max_seq_len)
     if at_longest is None:

@@ -40,6 +40,7 @@ def scale_out_rows(
             "fsdp": choice.mesh.fsdp,
             "tp": choice.mesh.tp,
             "remat": choice.remat,
+            "windowed_einsum": cost.windowed_einsum,
             "problem": "; ".join(problems) or cost.refused,
             "usd_per_hour": chip.usd_per_hour,
             "capacity_gib": chip.entry["hbm_gib"],

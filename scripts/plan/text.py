@@ -32,6 +32,20 @@ def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
+def _mark(row: dict[str, Any]) -> str:
+    return "" if row["windowed_einsum"] else "†"
+
+
+def _windowed_einsum(rows: Sequence[dict[str, Any]]) -> str:
+    """The note to the mark of rows that were not compiled with XLA's default."""
+    if all(row["windowed_einsum"] for row in rows):
+        return ""
+    return (
+        " † Compiled without windowed einsum, whose loops XLA does not count: FLOPs and bytes of the same "
+        "multiplications; the memory of XLA's default, which training runs, may differ."
+    )
+
+
 def _mesh(mesh: dict[str, int]) -> str:
     return f"({mesh['fsdp']}, {mesh['tp']})"
 
@@ -61,7 +75,8 @@ def _compiled(plan: dict[str, Any]) -> str:
             continue
         rows.append(
             [
-                name, *_choice(row), "all" if row["compiled_with_all_layers"] else "extrapolated",
+                name, *_choice(row),
+                ("all" if row["compiled_with_all_layers"] else "extrapolated") + _mark(row),
                 f"{cost['arguments_gib']:.2f}", f"{cost['temporaries_gib']:.2f}",
                 f"{cost['peak_gib']:.1f} / {row['capacity_gib']}", "yes" if row["fits"] else "no",
                 f"{cost['flops']:.3e}", f"{cost['memory_traffic_bytes'] / 1e9:.0f}", f"{cost['wire_bytes'] / 1e9:.1f}",
@@ -72,7 +87,7 @@ def _compiled(plan: dict[str, Any]) -> str:
     accumulated = plan["reference"]["compiled"]["accumulated_gradients_gib"]
     note = (
         f"One chip, one micro-batch of rows of the longest length; compiled but for the limit. Of the arguments "
-        f"{accumulated:.2f} GiB are accumulated gradients, in float32."
+        f"{accumulated:.2f} GiB are accumulated gradients, in float32.{_windowed_einsum(plan['choices'])}"
     )
     return f"## The step, compiled\n\n{_table(rows, headers)}\n\n{note}\n\n{_collectives(plan)}"
 
@@ -175,7 +190,13 @@ def _scale_out(plan: dict[str, Any], settings: PlanSettings) -> str:
     ]  # fmt: skip
     rows = []
     for row in plan["scale_out"]:
-        start = [row["slice"], str(row["chips"]), str(row["hosts"]), f"({row['fsdp']}, {row['tp']})", row["remat"]]
+        start = [
+            row["slice"] + _mark(row),
+            str(row["chips"]),
+            str(row["hosts"]),
+            f"({row['fsdp']}, {row['tp']})",
+            row["remat"],
+        ]
         if row["problem"]:
             rows.append([*start, row["problem"], *[""] * 10])
             continue
@@ -207,6 +228,6 @@ def _scale_out(plan: dict[str, Any], settings: PlanSettings) -> str:
         "Packed rows of the longest length. Hours and dollars are predicted, limit to calibrated; prices are the list "
         "price a chip, times chips. *Same step* keeps the samples of an optimizer step: chips beyond its rows idle. "
         "*Scaled* multiplies them by fsdp: fewer, larger steps, which is another training run. "
-        f"Collectives bound the step at the limit for {'; for '.join(said)}."
+        f"Collectives bound the step at the limit for {'; for '.join(said)}.{_windowed_einsum(plan['scale_out'])}"
     )
     return f"## Larger slices, predicted\n\n{_table(rows, headers)}\n\n{note}"
