@@ -273,5 +273,5 @@ def preflight_settings():
         chips=min(HARDWARE[hardware]["chips"], HARDWARE[hardware]["chips_per_host"] or HARDWARE[hardware]["chips"]),
         model_source=config["model"]["source"],
         model_gb=plan["model_download_gb"] if local_bytes is None else local_bytes / 1e9,
-        checkpoints=in_run("state/train"),
+        checkpoints=config["train"].get("checkpoint_root") or in_run("state/train"),
     )

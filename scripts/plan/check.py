@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     wrong = [row for row in rows if row["quantity"] in settings.required and abs(row["relative_error"]) > TOLERANCE]
     if wrong:
         names = ", ".join(f"{row['quantity']} (remat {row['remat']}) {row['relative_error']:+.1%}" for row in wrong)
-        raise UserError(f"the extrapolation is more than {TOLERANCE:.0%} off: {names}; raise plan.layers_compiled")
+        raise UserError(f"the extrapolation is more than {TOLERANCE:.0%} off: {names}; set plan.layers_compiled higher")
     write_json(args.output, {"rows": rows, "provenance": provenance("scripts.plan.check", asdict(settings))})
 
 

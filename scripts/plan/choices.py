@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,7 +67,7 @@ class PlanSettings:
     lora_alpha: float
     lora_dropout: float
     dtype: Literal["float32", "bfloat16"]
-    layers_compiled: tuple[int, ...]
+    layers_compiled: dict[Remat, tuple[int, ...]]
     row_lengths_compiled_tokens: tuple[int, ...]
     row_length_step_tokens: int
     max_seq_len_tokens: int
@@ -77,8 +77,9 @@ class PlanSettings:
     scale_out: tuple[ScaleOutStep, ...]
 
     def __post_init__(self) -> None:
-        if len(self.layers_compiled) != 2 or self.layers_compiled[0] >= self.layers_compiled[1]:
-            raise ValueError("layers_compiled: two numbers of layers, ascending, are needed")
+        for remat, layers in self.layers_compiled.items():
+            if len(layers) != 2 or layers[0] >= layers[1]:
+                raise ValueError(f"layers_compiled.{remat}: two numbers of layers, ascending, are needed")
         if len(self.row_lengths_compiled_tokens) != 3 or sorted(set(self.row_lengths_compiled_tokens)) != list(
             self.row_lengths_compiled_tokens
         ):
@@ -143,17 +144,28 @@ def scale_out_choices(settings: PlanSettings) -> Iterator[tuple[StepChoice, bool
 
 def points_of_plan(settings: PlanSettings, shapes: Gemma4Shapes) -> list[CompilePoint]:
     """Everything that the plan's tables need compiled; shorter rows only where rows are not all padded."""
-    layers, lengths = settings.layers_compiled, settings.row_lengths_compiled_tokens
+    lengths = settings.row_lengths_compiled_tokens
     varied = set(settings.alternatives.batching) - {"pad"}
-    points = compile_points([settings.reference_choice()], layers, lengths[-1:])
-    points += compile_points(plan_choices(settings, shapes), layers, lengths if varied else lengths[-1:])
+    points = _few_layers(settings, [settings.reference_choice()], lengths[-1:])
+    points += _few_layers(settings, plan_choices(settings, shapes), lengths if varied else lengths[-1:])
     return list(dict.fromkeys(points))
 
 
 def points_of_scale_out(settings: PlanSettings) -> list[CompilePoint]:
     """What the table of slices needs compiled: rows of the longest length."""
     choices = [choice for choice, fits in scale_out_choices(settings) if fits]
-    return compile_points(choices, settings.layers_compiled, settings.row_lengths_compiled_tokens[-1:])
+    return _few_layers(settings, choices, settings.row_lengths_compiled_tokens[-1:])
+
+
+def _few_layers(
+    settings: PlanSettings, choices: Iterable[StepChoice], row_lengths: Sequence[int]
+) -> list[CompilePoint]:
+    """Each choice with the numbers of layers from which its rematerialisation is extrapolated."""
+    return [
+        point
+        for choice in choices
+        for point in compile_points([choice], settings.layers_compiled[choice.remat], row_lengths)
+    ]
 
 
 def check_points(settings: PlanSettings, shapes: Gemma4Shapes) -> list[CompilePoint]:

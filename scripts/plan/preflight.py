@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
+
 from scripts.common.devices import HardwareKind, count_devices
 from scripts.common.errors import UserError, entry_point
 from scripts.common.settings import parse_settings
@@ -25,7 +27,8 @@ DEVICE_QUERY_TIMEOUT_SEC = 180
 
 @dataclass(frozen=True)
 class PreflightSettings:
-    """The arm that is to be trained here. `model_gb` is what its base model takes when it is staged."""
+    """The arm that is to be trained here. `model_gb` is what its base model takes when it is staged, `checkpoints` the
+    folder or URL that checkpoints go to."""
 
     arm: str
     hardware: str
@@ -73,31 +76,42 @@ def available_memory_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def write_problem(path: Path) -> str | None:
-    """Why a file cannot be made in `path`, or None."""
+def write_problem(location: str) -> str | None:
+    """Why no file can be made in `location`, a folder or a URL that fsspec has a driver for (gs://); or None."""
     try:
-        with tempfile.NamedTemporaryFile(dir=existing_parent(path)):
-            return None
-    except OSError as error:
-        return f"{path}: {error.strerror}"
+        if is_local(location):
+            with tempfile.NamedTemporaryFile(dir=existing_parent(Path(location))):
+                return None
+        fs, path = fsspec.url_to_fs(location)
+        probe = f"{path.rstrip('/')}/.preflight-{os.getpid()}"
+        fs.pipe_file(probe, b"preflight")
+        fs.rm_file(probe)
+    except Exception as error:  # each driver raises errors of its own: credentials, names, permissions, network
+        said = (str(error).strip().splitlines() or [""])[0]
+        return f"{location}: {getattr(error, 'strerror', None) or f'{type(error).__name__} {said}'}"
+    return None
+
+
+def is_local(location: str) -> bool:
+    return "://" not in location
 
 
 def all_checks(settings: PreflightSettings, lock: str) -> list[checks.Check]:
     needed_bytes = settings.model_gb * checks.GB
     source_is_local = Path(settings.model_source).is_dir()
     token = Path(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface")) / "token"
-    checkpoints, staging = Path(settings.checkpoints), tempfile.gettempdir()
+    staging = tempfile.gettempdir()
+    # A bucket has no end: then it is the run's own folder that holds what is on its way there.
+    disk = existing_parent(Path(settings.checkpoints if is_local(settings.checkpoints) else "."))
     locked = checks.locked_versions(lock, PACKAGES)
     return [
         checks.python_check(sys.version_info[:3]),
         *device_checks(settings),
         checks.memory_check(available_memory_bytes(), needed_bytes),
-        checks.space_check(
-            "disk", settings.checkpoints, shutil.disk_usage(existing_parent(checkpoints)).free, needed_bytes
-        ),
+        checks.space_check("disk", str(disk), shutil.disk_usage(disk).free, needed_bytes),
         checks.space_check("TMPDIR", staging, shutil.disk_usage(staging).free, needed_bytes),
         checks.credentials_check(source_is_local, "HF_TOKEN" in os.environ or token.is_file()),
-        checks.write_check(settings.checkpoints, write_problem(checkpoints)),
+        checks.write_check(settings.checkpoints, write_problem(settings.checkpoints)),
         checks.version_check(locked, {name: installed_version(name) for name in locked}),
     ]
 

@@ -14,8 +14,11 @@ def plan_text(plan: dict[str, Any], settings: PlanSettings) -> str:
     """plan.md."""
     sections = [
         f"# Plan for {plan['slice']}",
-        "Memory, FLOPs and bytes are *compiled*: the TPU compiler's, at "
-        f"{plan['layers_compiled'][0]} and {plan['layers_compiled'][1]} layers, extrapolated to {plan['layers']}. "
+        "Memory, FLOPs and bytes are *compiled*: the TPU compiler's, "
+        + " and ".join(
+            f"at {few} and {more} layers (remat {remat})" for remat, (few, more) in plan["layers_compiled"].items()
+        )
+        + f", extrapolated to {plan['layers']} unless all were compiled. "
         "Hours and dollars are *predicted*: a roofline on the vendor's peaks (limit), and the same at the efficiency "
         "that a published run implies (calibrated).",
         _meshes(plan),

@@ -64,7 +64,7 @@ def make_plan(
     return {
         "slice": settings.slice_name,
         "layers": shapes.layers,
-        "layers_compiled": list(settings.layers_compiled),
+        "layers_compiled": {remat: list(layers) for remat, layers in settings.layers_compiled.items()},
         "parameters": shapes.parameters(),
         "meshes": [
             asdict(judged)

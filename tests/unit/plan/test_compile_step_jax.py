@@ -12,9 +12,15 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import jax
+import jax.experimental.topologies
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from scripts.common import tunix_step
 from scripts.common.jax_platform import MeshShape
 from scripts.common.lora import LoraSettings
-from scripts.plan import compile_step
+from scripts.plan import abstract_step, compile_step
 from scripts.plan.points import CompilePoint, StepChoice
 
 PUBLISHED = json.loads(Path("tests/data/gemma-4-31B-it.config.json").read_text())
@@ -81,6 +87,41 @@ def test_a_mesh_of_other_devices_and_an_unknown_slice_are_one_line(
         with pytest.raises(SystemExit):
             compiled(tmp_path, replace(POINT, choice=choice))
         assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@needs_libtpu
+def test_a_compiler_that_another_process_holds_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def held(*_: Any, **__: Any) -> None:
+        raise RuntimeError("ABORTED: The TPU is already in use by process with pid 7.\nNot attempting to load libtpu.")
+
+    monkeypatch.setattr(jax.experimental.topologies, "get_topology_desc", held)
+    with pytest.raises(SystemExit) as stopped:
+        compiled(tmp_path, POINT)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: libtpu does not describe v5p:2x2x1: ABORTED: The TPU is already in use by process")
+
+
+@needs_libtpu
+def test_cross_entropy_lays_out_nothing_of_the_vocabularys_size_but_the_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Logits of 3,072 x 262,144 over four chips, 768 MiB each: a mask of them would take 192 MiB as booleans."""
+    for name, value in compile_step.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    mesh = abstract_step.slice_mesh("v5p-8", 1, 4)
+
+    def array(shape: tuple[int, ...], dtype: Any, *spec: str | None) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, PartitionSpec(*spec)))
+
+    logits = array((1, 3072, 262144), jnp.float32, None, None, "tp")
+    targets, weights = array((1, 3072), jnp.int32), array((1, 3072), jnp.float32)
+    step = jax.jit(jax.value_and_grad(tunix_step.weighted_nll)).lower(logits, targets, weights).compile()
+    memory = step.memory_analysis()
+    assert memory.output_size_in_bytes >= 768 * 2**20
+    assert memory.temp_size_in_bytes < 8 * 2**20
 
 
 def test_a_missing_compiler_is_one_line(

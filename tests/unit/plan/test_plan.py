@@ -105,7 +105,8 @@ def test_the_published_time_calibrates_the_reference_itself(tmp_path: Path, sett
 
 
 def test_what_does_not_fit_is_listed_and_not_recommended(tmp_path: Path, settings: PlanSettings) -> None:
-    small = replace(settings, slice_name="v6e-4")
+    both = replace(settings.alternatives, remat=("decoder", "none"))
+    small = replace(settings, slice_name="v6e-4", alternatives=both)
     found = planned(tmp_path, small)
     assert {row["remat"]: row["fits"] for row in found["choices"]} == {"none": False, "decoder": True}
     assert {run["remat"] for run in found["runs"]} == {"decoder"}
@@ -148,9 +149,10 @@ def test_sizes_compiled_in_two_ways_are_not_extrapolated(tmp_path: Path, setting
     planned(tmp_path, settings)
     payload = json.loads((tmp_path / "compiled.json").read_text())
     for entry in payload["points"]:
-        entry["compiled"]["windowed_einsum"] = entry["point"]["layers"] == settings.layers_compiled[0]
+        entry["compiled"]["windowed_einsum"] = entry["point"]["layers"] == settings.layers_compiled["none"][0]
     records = predictions.read_records(payload)
-    cost = predictions.choice_cost(records, next(iter(records)).choice, 60)
+    (choice,) = {point.choice for point in records if point.choice.remat == "none"}
+    cost = predictions.choice_cost(records, choice, 60)
     assert not cost.by_length
     assert cost.refused == "not counted: some sizes with windowed einsum, some without"
 
@@ -240,14 +242,41 @@ def test_a_failed_compile_is_one_line(
         compile_choices.compiled_record(points_of_plan(settings, SHAPES)[0], MODEL, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({"model_type": "gemma3_text"}, "model_type 'gemma3_text' is not Gemma 4"),
+        ({"model_type": "gemma4_text", "layer_types": ["full_attention"], "global_head_dim": 8,
+          "num_key_value_heads": 1}, "hidden_size is missing"),
+    ],
+)  # fmt: skip
+def test_a_model_that_tunix_lacks_is_one_line(
+    tmp_path: Path, settings: PlanSettings, capsys: pytest.CaptureFixture[str], text: dict[str, Any], message: str
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"text_config": text}))
+    with pytest.raises(SystemExit) as stopped:
+        compile_choices.main(
+            ["--settings", json.dumps({"part": "plan", "plan": asdict(settings)}), "--model-config", str(config),
+             "--state-dir", str(tmp_path / "state"), "--output", str(tmp_path / "compiled.json")]
+        )  # fmt: skip
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "compiled.json").exists()
+
+
 def test_shorter_rows_are_compiled_only_where_they_are_asked_for(settings: PlanSettings) -> None:
     padded = replace(settings, alternatives=replace(settings.alternatives, batching=("pad",)))
     assert {point.row_len for point in points_of_plan(padded, SHAPES)} == {3072}
-    assert {point.row_len for point in points_of_plan(settings, SHAPES)} == {1024, 2048, 3072}
+    by_remat = {
+        remat: {point.row_len for point in points_of_plan(settings, SHAPES) if point.choice.remat == remat}
+        for remat in ("none", "decoder")
+    }
+    assert by_remat == {"none": {1024, 2048, 3072}, "decoder": {3072}}
 
 
 def test_settings_that_do_not_fit_together_are_named(settings: PlanSettings) -> None:
     with pytest.raises(ValueError, match=r"max_seq_len_tokens = 192"):
         replace(settings, max_seq_len_tokens=192)
-    with pytest.raises(ValueError, match="layers_compiled"):
-        replace(settings, layers_compiled=(12, 6))
+    with pytest.raises(ValueError, match=r"layers_compiled\.decoder"):
+        replace(settings, layers_compiled={"none": (6, 12), "decoder": (12, 6)})

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from scripts.plan import checks, preflight
 
@@ -34,6 +36,28 @@ def test_versions_are_read_from_the_lock() -> None:
     locked = checks.locked_versions(lock, preflight.PACKAGES)
     assert set(locked) >= {"jax", "libtpu", "google-tunix"}
     assert locked["google-tunix"] == "0.1.7"
+
+
+def test_a_folder_or_bucket_is_written_to_and_left_as_it_was(tmp_path: Path) -> None:
+    assert preflight.write_problem(str(tmp_path / "not" / "yet")) is None
+    assert preflight.write_problem("memory://bucket/run") is None
+    assert list(tmp_path.iterdir()) == []
+    assert fsspec.filesystem("memory").find("/bucket") == []
+
+
+def test_a_bucket_that_refuses_and_a_driver_that_is_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("403, access denied\n{'details': ...}")
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", refuse)
+    assert preflight.write_problem("memory://bucket") == "memory://bucket: PermissionError 403, access denied"
+    said = preflight.write_problem("nowhere://bucket")
+    assert said is not None
+    assert said.startswith("nowhere://bucket: ValueError")
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    assert preflight.write_problem("/proc/1/checkpoints") is not None
 
 
 def test_the_arms_missing_accelerator_ends_in_one_line(
