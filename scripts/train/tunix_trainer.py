@@ -54,7 +54,6 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
     """Tunix's trainer with this project's train step. What Tunix counts as a step is a micro-batch here, since an
     optimizer step may have any number of them; the optimizer does the accumulating."""
 
-    _jitted_train_step_fn: Any
     _buffered_train_metrics: peft_trainer.MetricsBuffer | None
     _jitted_train_step_fn: Any
 
