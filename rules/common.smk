@@ -12,7 +12,7 @@ from scripts.common.config import validate_config
 from scripts.common.config_rules import data_shards
 from scripts.common.errors import UserError
 from scripts.common.prices import price_paid, priced, spot_price
-from scripts.common.problems import problem_files
+from scripts.common.problems import VERILOG_EVAL_FOLDERS, problem_files
 from scripts.common.server_settings import server_settings
 
 HARDWARE = yaml.safe_load(Path(workflow.basedir, "resources/hardware.yaml").read_text())
@@ -27,9 +27,14 @@ SEEDS = config["seeds"]
 ARMS = config["arms"]
 ARM_NAMES = [entry["name"] for entry in ARMS]
 TRAINED_ARMS = [entry["name"] for entry in ARMS if entry["train"]]
-PROBLEMS_DIR = config["verilog"]["problems"]
-# A folder that is not there yet is stood for by its list, so that a dry run shows what would run.
-PROBLEM_FILES = list(map(str, problem_files(Path(PROBLEMS_DIR)))) or [str(Path(PROBLEMS_DIR, "problems.txt"))]
+PROBLEMS = config["verilog"]["problems"]
+PROBLEMS_DOWNLOADED = PROBLEMS in VERILOG_EVAL_FOLDERS
+PROBLEMS_DIR = f"results/verilog-eval/{PROBLEMS}" if PROBLEMS_DOWNLOADED else PROBLEMS
+if PROBLEMS_DOWNLOADED:
+    PROBLEM_FILES = [str(Path(PROBLEMS_DIR, "manifest.json"))]
+else:
+    # A folder that is not there is stood for by its list, so that a dry run shows what would run.
+    PROBLEM_FILES = list(map(str, problem_files(Path(PROBLEMS_DIR)))) or [str(Path(PROBLEMS_DIR, "problems.txt"))]
 
 
 wildcard_constraints:

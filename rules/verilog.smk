@@ -1,8 +1,27 @@
 # Samples from the served model, verdicts from Icarus Verilog, pass@k.
 
-PROMPT_FILES = [path for path in PROBLEM_FILES if path.endswith(".txt")]
+PROMPT_FILES = [path for path in PROBLEM_FILES if path.endswith("_prompt.txt")] or PROBLEM_FILES
 
-if not problem_files(Path(PROBLEMS_DIR)):
+if PROBLEMS_DOWNLOADED:
+
+    rule fetch_problems:
+        """Downloads VerilogEval's problems at the pinned commit."""
+        input:
+            lock="envs/analysis.txt",
+        output:
+            PROBLEM_FILES[0],
+        log:
+            in_run("logs/fetch_problems.log"),
+        benchmark:
+            in_run("benchmarks/fetch_problems.tsv")
+        params:
+            code=code("scripts.verilog.fetch_problems"),
+            settings=settings(problems=PROBLEMS, problems_sha256=config["verilog"]["problems_sha256"]),
+        shell:
+            "python envs/launch.py analysis python -m scripts.verilog.fetch_problems --settings {params.settings:q}"
+            " --output {output} 2>&1 | tee {log}"
+
+elif not problem_files(Path(PROBLEMS_DIR)):
 
     rule problems:
         """Stops with what to do: the configured folder of problems is missing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.common.errors import UserError
 from scripts.common.prices import price_paid
+from scripts.common.problems import VERILOG_EVAL_FOLDERS
 from scripts.common.slices import parse_slice
 
 
@@ -106,8 +107,14 @@ def _step_problems(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _verilog_problems(config: dict[str, Any]) -> Iterator[str]:
-    samples = config["verilog"]["samples_per_problem"]
-    for index, k in enumerate(config["verilog"]["pass_at_k"]):
+    verilog = config["verilog"]
+    if verilog["problems_sha256"] is not None and verilog["problems"] not in VERILOG_EVAL_FOLDERS:
+        yield (
+            f"verilog.problems_sha256: found a hash for the folder {verilog['problems']}, expected null: only problems "
+            f"that are downloaded ({', '.join(VERILOG_EVAL_FOLDERS)}) are checked by it"
+        )
+    samples = verilog["samples_per_problem"]
+    for index, k in enumerate(verilog["pass_at_k"]):
         if k > samples:
             yield (
                 f"verilog.pass_at_k[{index}]: found {k} samples, expected at most "

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from scripts.common.errors import UserError
 from scripts.common.files import file_lock
 from scripts.common.icarus import Workers, WorkerSettings, icarus_workers
 from scripts.common.jsonl_store import JsonlStore
@@ -55,12 +56,19 @@ def evaluate(
     """Judges `answers`, each to one of `problems`, `jobs` at a time.
 
     A judgement is kept in the folder `state` the moment it is there; a run that was killed makes only the others.
+    Raises UserError if no reference passes.
     """
     codes = {(answer.problem, answer.sample): extract_module(answer.text) for answer in answers}
     with file_lock(state / "lock"), icarus_workers(settings.sandboxed, jobs) as workers:
         store = JsonlStore[Key](state / "judgements.jsonl", lambda row: (row["problem"], row["sha256"]))
         harness = Harness(workers.sandbox, settings.timeout_sec, settings.memory_bytes)
         benches, references = check_references(problems, workers, harness)
+        if all(judgement.verdict != Verdict.PASS for judgement in references.values()):
+            name, first = min(references.items())
+            raise UserError(
+                f"verilog.problems: none of the {len(references)} references passes its own bench here, so that no score "
+                f"would mean anything; {name}: {first.verdict.value}: {first.detail}"
+            )
         wanted = {
             candidate_key(name, code): Task(code, benches[name], expectation(references[name]))
             for (name, _), code in codes.items()

@@ -190,16 +190,31 @@ def test_without_the_sandbox_the_verdicts_are_the_same(step: Step) -> None:
     ],
 )
 def test_a_problem_whose_reference_fails_is_unsolvable(
-    tmp_path: Path, suffix: str, old: str, new: str, reason: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, old: str, new: str, reason: str
 ) -> None:
     shutil.copytree(PROBLEMS, tmp_path / "problems")
     path = tmp_path / f"problems/{NAME}{suffix}"
     path.write_text(path.read_text().replace(old, new))
+    for intact in PROBLEMS.iterdir():
+        shutil.copyfile(intact, tmp_path / "problems" / intact.name.replace("Prob001", "Prob002"))
     step = Step(tmp_path, tmp_path / "problems")
-    (row,) = step.run(sample(RIGHT))
-    assert row["verdict"] == "unsolvable"
+    row, other = step.run(sample(RIGHT), sample(RIGHT, name=NAME.replace("Prob001", "Prob002")))
+    assert (row["verdict"], other["verdict"]) == ("unsolvable", "pass")
     assert reason in row["detail"]
     assert step.report()["references"][0]["samples_checked"] is None
+    assert step.report()["ceiling"] == 0.5
+    assert f"can solve 1 of 2 problems, not {NAME}" in capsys.readouterr().out
+
+
+@needs_tools
+def test_problems_that_nobody_can_solve_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(PROBLEMS, tmp_path / "problems")
+    (tmp_path / f"problems/{NAME}_test.sv").write_text("module testbench; endmodule")
+    with pytest.raises(SystemExit):
+        Step(tmp_path, tmp_path / "problems").run(sample(RIGHT))
+    assert f"none of the 1 references passes its own bench here, so that no score would mean anything; {NAME}: " in (
+        capsys.readouterr().err
+    )
 
 
 @needs_tools
