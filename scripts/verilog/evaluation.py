@@ -66,8 +66,8 @@ def evaluate(
         if all(judgement.verdict != Verdict.PASS for judgement in references.values()):
             name, first = min(references.items())
             raise UserError(
-                f"verilog.problems: none of the {len(references)} references passes its own bench here, so that no score "
-                f"would mean anything; {name}: {first.verdict.value}: {first.detail}"
+                f"verilog.problems: none of the {len(references)} references passes its own bench here, so that no "
+                f"score would mean anything; {name}: {first.verdict.value}: {first.detail}"
             )
         wanted = {
             candidate_key(name, code): Task(code, benches[name], expectation(references[name]))
