@@ -1,22 +1,29 @@
-"""Hostile answers: none passes, each is told apart, none outlives its limits. Every file says what it expects."""
+"""Hostile answers: none passes, each is told apart, none outlives its limits or leaves a trace. Every file says what
+it expects."""
 
 import re
-import subprocess
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scripts.common.icarus import WorkerSettings
 from scripts.verilog.bench import HiddenBench
-from scripts.verilog.evaluation import reference_as_candidate
+from scripts.verilog.evaluation import Answer, Evaluation, evaluate, reference_as_candidate
 from scripts.verilog.icarus import Expectation
 from tests.unit.common.tools import needs_tools
-from tests.unit.verilog.tools import HERE, harness, small_bench, small_problem
+from tests.unit.verilog.tools import HERE, harness, plain_log, small_bench, small_problem
 
 pytestmark = needs_tools
 
 ATTACKS = sorted((HERE / "attacks").glob("*.sv"))
+TRACES = [Path("/tmp/trace"), Path("/tmp/trace.vcd"), Path("/tmp/trace.txt")]
 FOOLING = [path for path in ATTACKS if "// fools the plain tools" in path.read_text()]
+
+
+HONEST_FIRST, HONEST_LAST = 0, len(ATTACKS) + 1  # samples of right code around the attacks
+# Time enough for the limits of memory and output to be reached before it, also by a slow machine.
+LIMITS = WorkerSettings(timeout_sec=10, memory_bytes=512 << 20, sandboxed=True)
 
 
 @pytest.fixture(scope="module")
@@ -24,60 +31,53 @@ def bench() -> tuple[HiddenBench, Expectation]:
     return small_bench()
 
 
-def test_there_are_at_least_30() -> None:
+@pytest.fixture(scope="module")
+def ordeal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Evaluation, Path]]:
+    """All attacks judged in one run, in an empty current folder, with right code before and after them."""
+    here = tmp_path_factory.mktemp("here")
+    right = reference_as_candidate(small_problem())
+    codes = [right, *(path.read_text() for path in ATTACKS), f"{right}\n"]
+    answers = [Answer(small_problem().name, number, code, "stop") for number, code in enumerate(codes)]
+    assert not any(trace.exists() for trace in TRACES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scripts.verilog.evaluation.extract_module", lambda text: text)
+        patch.chdir(here)
+        yield evaluate([small_problem()], answers, LIMITS, 2, tmp_path_factory.mktemp("state")), here
+
+
+def test_there_are_many_and_many_of_them_would_pass_elsewhere() -> None:
     assert len(ATTACKS) >= 60
     assert len(FOOLING) >= 15
 
 
 @pytest.mark.parametrize("path", ATTACKS, ids=lambda path: path.stem)
-def test_the_attack_fails(path: Path, bench: tuple[HiddenBench, Expectation]) -> None:
-    code = path.read_text()
-    expected = re.match(r"// expect: (\w+)", code)[1]  # type: ignore[index]
-    started = time.monotonic()
-    # Time enough for the other limits to be reached first, also on a busy machine.
-    judgement = harness(timeout_sec=3 if expected == "timeout" else 60).judge(code, *bench)
-    assert judgement.verdict.value == expected, judgement.detail
-    assert judgement.detail
+def test_the_attack_fails(path: Path, ordeal: tuple[Evaluation, Path]) -> None:
+    row = ordeal[0].rows[ATTACKS.index(path) + 1]
+    assert row["verdict"] == re.match(r"// expect: (\w+)", path.read_text())[1], row  # type: ignore[index]
+    assert row["detail"]
     if path in FOOLING:
-        assert judgement.letter == "."
-    if expected == "timeout":
-        assert time.monotonic() - started < 20
+        assert row["verilog_eval"] == "."
+
+
+def test_the_attacks_neither_stop_nor_change_the_verdicts_of_others(ordeal: tuple[Evaluation, Path]) -> None:
+    rows = ordeal[0].rows
+    assert len(rows) == len(ATTACKS) + 2
+    assert {rows[HONEST_FIRST]["verdict"], rows[HONEST_LAST]["verdict"]} == {"pass"}
+
+
+def test_no_attack_leaves_a_trace(ordeal: tuple[Evaluation, Path]) -> None:
+    assert not any(trace.exists() for trace in TRACES)
+    assert list(ordeal[1].iterdir()) == []
+
+
+def test_what_each_attack_did_is_kept(ordeal: tuple[Evaluation, Path]) -> None:
+    assert [row["code"] for row in ordeal[0].failures] == [path.read_text() for path in ATTACKS]
 
 
 @pytest.mark.parametrize("path", FOOLING, ids=lambda path: path.stem)
-def test_the_plain_tools_are_fooled(path: Path, tmp_path: Path) -> None:
+def test_the_plain_tools_are_fooled(path: Path) -> None:
     """The attack is real: VerilogEval's own recipe prints a verdict without a mismatch."""
-    problem = small_problem()
-    for name, text in (("cand.sv", path.read_text()), ("test.sv", problem.test), ("ref.sv", problem.reference)):
-        (tmp_path / name).write_text(text)
-    flags = [
-        "-Wall",
-        "-Winfloop",
-        "-Wno-timescale",
-        "-g2012",
-        "-s",
-        "tb",
-        "-o",
-        "a.out",
-        "cand.sv",
-        "test.sv",
-        "ref.sv",
-    ]
-    subprocess.run(["iverilog", *flags], cwd=tmp_path, check=True, capture_output=True)
-    run = subprocess.run(["vvp", "-n", "a.out"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert re.search(r"^Mismatches: 0 in \d+ samples$", run.stdout, re.MULTILINE)
-
-
-def test_no_attack_leaves_a_trace(
-    bench: tuple[HiddenBench, Expectation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    elsewhere = [Path("/tmp/trace"), Path("/tmp/trace.vcd")]
-    assert not any(path.exists() for path in elsewhere)
-    for name in ("opens_file", "dumps_waves", "runs_shell"):
-        harness().judge((HERE / f"attacks/{name}.sv").read_text(), *bench)
-    assert not any(path.exists() for path in elsewhere)
-    assert list(tmp_path.iterdir()) == []
+    assert re.search(r"^Mismatches: 0 in \d+ samples$", plain_log(small_problem(), path.read_text()), re.MULTILINE)
 
 
 HEADER = "module TopModule(input clk, input a, input [3:0] b, output reg [3:0] y);\n"
