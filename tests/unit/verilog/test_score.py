@@ -43,7 +43,7 @@ def run(folder: Path, verdicts: dict[str, list[str]], ks: list[int]) -> dict[str
     write_jsonl(folder / "verdicts.jsonl", rows(verdicts))
     write_json(folder / "report.json", REPORT)
     for name in {*verdicts, *REFERENCES}:
-        for suffix, text in (("prompt.txt", ""), ("ref.sv", REFERENCES.get(name, "")), ("test.sv", "")):
+        for suffix, text in (("prompt.txt", "x"), ("ref.sv", REFERENCES.get(name, "x")), ("test.sv", "x")):
             (folder / "problems").mkdir(exist_ok=True)
             (folder / "problems" / f"{name}_{suffix}").write_text(text)
     flags = json.dumps({"arm": "tpu", "seed": 3, "pass_at_k": ks, "resampling": dataclasses.asdict(RESAMPLING)})
