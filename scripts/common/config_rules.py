@@ -149,10 +149,11 @@ def _region_problems(cost: dict[str, Any], hardware: dict[str, Any], hardware_fi
             hint = f"did you mean {near}?" if near else f"known: {', '.join(hardware)}"
             yield f"cost.regions.{name}: unknown hardware, expected an entry of {hardware_file}; {hint}"
         elif price_paid(hardware[name], cost, name) is None:
-            known = [price["region"] for price in hardware[name]["prices"] if price["kind"] == cost["price"]]
+            prices = [price for price in hardware[name]["prices"] if price["kind"] == cost["price"]]
+            known = ", ".join(dict.fromkeys(price["region"] for price in prices if price["region"]))
             yield (
-                f"cost.regions.{name}: found {region!r}, expected a region with an {cost['price']} price of {name} in "
-                f"{hardware_file}: {', '.join(dict.fromkeys(filter(None, known))) or 'there is none'}"
+                f"cost.regions.{name}: found {region!r}, expected a region where {name} has a price of kind "
+                f"{cost['price']} in {hardware_file}: {known or 'there is none'}"
             )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import requests
+from ruamel.yaml import YAMLError
 
 from scripts.common.config import schema_problems
 from scripts.common.errors import UserError, entry_point
@@ -48,8 +49,10 @@ def read_catalogue(location: str) -> str:
         answer = requests.get(location, timeout=TIMEOUT_SEC)
         answer.raise_for_status()
     except requests.RequestException as error:
+        found = error.response
+        reason = type(error).__name__ if found is None else f"{found.status_code} {found.reason}"
         raise UserError(
-            f"{location}: the catalogue cannot be fetched ({error}); no price was changed. With a copy of the file: "
+            f"{location}: the catalogue cannot be fetched ({reason}); no price was changed. With a copy of the file: "
             "--catalogue PATH"
         ) from None
     return answer.text
@@ -59,7 +62,10 @@ def read_catalogue(location: str) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     yaml = yaml_with_comments()
-    hardware = yaml.load(args.hardware.read_text(encoding="utf-8"))
+    try:
+        hardware = yaml.load(args.hardware.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise UserError(f"{args.hardware}: cannot be read ({error})") from None
     if problems := schema_problems(hardware, "hardware.schema.json"):
         raise UserError(f"{args.hardware}: {problems[0]}")
     named = [str(price["region"]) for entry in hardware.values() for price in entry["prices"] if price["region"]]

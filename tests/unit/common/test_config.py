@@ -291,19 +291,30 @@ def test_a_price_that_an_arm_needs_must_be_known() -> None:
         ({"price": "reserved"}, "cost.price: found the text 'reserved', expected one of on_demand, spot"),
         (
             {"regions": {"laptop": "mars-1"}},
-            "cost.regions.laptop: found 'mars-1', expected a region with an on_demand price of laptop in "
+            "cost.regions.laptop: found 'mars-1', expected a region where laptop has a price of kind on_demand in "
             "resources/hardware.yaml: us-central1, us-east4, us-east5, europe-west4",
         ),
         (
             {"price": "commitment_1_year", "regions": {"laptop": "us-central1"}},
-            "cost.regions.laptop: found 'us-central1', expected a region with an commitment_1_year price of laptop in "
-            "resources/hardware.yaml: there is none",
+            "cost.regions.laptop: found 'us-central1', expected a region where laptop has a price of kind "
+            "commitment_1_year in resources/hardware.yaml: there is none",
         ),
         (
             {"regions": {"tpu-v6-8": "us-east5"}},
             "cost.regions.tpu-v6-8: unknown hardware, expected an entry of resources/hardware.yaml; "
             "did you mean tpu-v6e-8?",
         ),
+        (
+            {"sensitivity": {"price_factors": [2, 0.5]}},
+            "cost.sensitivity.price_factors: found 2 and 0.5, expected a low and a higher end",
+        ),
+        (
+            {"sensitivity": {"utilisations": [0, 1]}},
+            "cost.sensitivity.utilisations[0]: found 0, expected a number above 0",
+        ),
+        ({"utilisation": 1.5}, "cost.utilisation: found 1.5, expected a number above 0 and at most 1"),
+        ({"output_tokens_millions": []}, "cost.output_tokens_millions: found a list of 0, expected a list that is not"),
+        ({"interruptions_per_hour": -1}, "cost.interruptions_per_hour: found -1, expected a number"),
         ({"regions": {"laptop": 3}}, "cost.regions.laptop: found 3, expected text that is not empty (region)"),
     ],
 )

@@ -133,6 +133,20 @@ def test_no_network_is_one_line_and_leaves_the_file(hardware: Path, capsys: pyte
     assert hardware.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", [None, "laptop: [", "laptop: {label: x}\n"])
+def test_a_hardware_file_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    path = tmp_path / "hardware.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit):
+        refresh(path, str(EXTRACT))
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}: ")
+    assert error.count("\n") == 1
+
+
 def test_a_file_that_is_not_there_is_one_line(hardware: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         refresh(hardware, "/nowhere/vms.csv")
