@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     published = load_published(args.published)
     config = read_json(args.model_config)
     formulas = Formulas(settings.hardware, gemma4_shapes(config), config.get("text_config", config))
-    record = audit_record(published, audit(published, formulas.functions))
+    record = audit_record(published, audit(published, formulas.functions), formulas.functions)
     folder: Path = args.output_dir
     write_text(folder / "audit.md", full_markdown(record))
     write_text(folder / "summary.md", summary_markdown(record))

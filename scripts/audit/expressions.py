@@ -72,13 +72,21 @@ def functions_in(expression: str) -> set[str]:
     return {call.id for call in calls if isinstance(call, ast.Name)}
 
 
+def calls_in(expression: str) -> list[str]:
+    """Calls of functions in an expression, as text; not of `Q`, and not the call that the whole expression is."""
+    tree = _parsed(expression)
+    calls = [node for node in ast.walk(tree.body) if isinstance(node, ast.Call) and node is not tree.body]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id != "Q"]
+    return list(dict.fromkeys(ast.get_source_segment(expression, call) or "" for call in named))
+
+
 def sides_of(expression: str) -> list[str]:
     """The two sides of a comparison, but for constants; none of another expression."""
     body = _parsed(expression).body
     if not isinstance(body, ast.Compare):
         return []
     sides = [side for side in (body.left, *body.comparators) if not isinstance(side, ast.Constant)]
-    return [ast.unparse(side) for side in sides]
+    return [ast.get_source_segment(expression, side) or "" for side in sides]
 
 
 def evaluate(expression: str, values: Mapping[str, Value], functions: Mapping[str, Callable[..., Any]]) -> Result:

@@ -57,7 +57,9 @@ def full_markdown(record: Mapping[str, Any]) -> str:
         for (place, quote), claims in statements.items():
             lines = [line for claim in claims for line in _claim_lines(claim)]
             parts += [f"### {place}", f"> {_escaped(quote)}", "\n".join(lines)]
-    parts += ["## Evidence from elsewhere", _evidence(record)]
+    functions = "\n".join(f"- `{name}`: {_escaped(text)}" for name, text in record["functions"].items())
+    evidence = tabulate(_evidence_rows(record), _EVIDENCE, tablefmt="pipe")
+    parts += ["## Functions of the formulas", functions, "## Evidence from elsewhere", evidence]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -84,9 +86,14 @@ def page_html(record: Mapping[str, Any]) -> str:
             rows, ["claim", "printed", "verdict", "arithmetic"], tablefmt="unsafehtml", disable_numparse=True
         )
         body += [f"<h2>{html.escape(section)}</h2>", grid]
+    functions = [[html.escape(name), html.escape(text)] for name, text in record["functions"].items()]
+    body += ["<h2>Functions of the formulas</h2>", tabulate(functions, ["function", "gives"], tablefmt="unsafehtml")]
+    evidence = [[html.escape(str(cell)) for cell in row] for row in _evidence_rows(record)]
+    body += ["<h2>Evidence from elsewhere</h2>", tabulate(evidence, _EVIDENCE, tablefmt="unsafehtml")]
     return _PAGE.format(title=html.escape(record["title"]), body="\n".join(body))
 
 
+_EVIDENCE = ["name", "value", "unit", "source"]
 _PAGE = (
     '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Audit of {title}</title>\n'
     "<style>body{{font:13px/1.45 sans-serif;margin:1.5em;color:#222}}table{{border-collapse:collapse}}"
@@ -103,7 +110,7 @@ def _counts(record: Mapping[str, Any]) -> str:
 
 def _point(group: Sequence[Mapping[str, Any]], verdict: Verdict) -> str:
     """One matter: where it stands, what was found, and why that counts."""
-    places = ", ".join(dict.fromkeys(claim["place"] for claim in group))
+    places = "; ".join(dict.fromkeys(claim["place"] for claim in group))
     findings = [f for claim in group for f in claim["findings"] if f["verdict"] == verdict.value]
     steps = list(dict.fromkeys(f["arithmetic"] for f in findings))
     if len(group) > 1 and all(finding["check"] == "same_as" for finding in findings):
@@ -141,9 +148,8 @@ def _steps(claim: Mapping[str, Any]) -> list[str]:
     return [*steps, f"note: {claim['why']}"] if claim["why"] else steps
 
 
-def _evidence(record: Mapping[str, Any]) -> str:
-    rows = [[name, entry["value"], entry["unit"] or "", entry["source"]] for name, entry in record["evidence"].items()]
-    return tabulate(rows, ["name", "value", "unit", "source"], tablefmt="pipe")
+def _evidence_rows(record: Mapping[str, Any]) -> list[list[Any]]:
+    return [[name, entry["value"], entry["unit"] or "", entry["source"]] for name, entry in record["evidence"].items()]
 
 
 def _shortened(text: str, most: int = 160) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scripts.audit.published import Published
 from scripts.audit.verdicts import ClaimAudit, Verdict
 
 
-def audit_record(published: Published, audits: Sequence[ClaimAudit]) -> dict[str, Any]:
+def audit_record(
+    published: Published, audits: Sequence[ClaimAudit], functions: Mapping[str, Callable[..., Any]]
+) -> dict[str, Any]:
     """audit.json without its provenance: schemas/results/audit.schema.json."""
     section_of = {
         claim_id: section.section
@@ -23,6 +25,7 @@ def audit_record(published: Published, audits: Sequence[ClaimAudit]) -> dict[str
         "title": published.header.title,
         "summary": {verdict.value: counts[verdict] for verdict in Verdict},
         "claims": [_claim(published, audit, section_of[audit.claim_id]) for audit in audits],
+        "functions": {name: " ".join((function.__doc__ or "").split()) for name, function in functions.items()},
         "evidence": {
             name: {"value": entry.value, "unit": entry.unit, "source": entry.source}
             for name, entry in published.header.evidence.items()

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scripts.audit.expressions import ExpressionError, Result, Value, evaluate, names_in, sides_of, with_values
+from scripts.audit.expressions import (
+    ExpressionError,
+    Result,
+    Value,
+    calls_in,
+    evaluate,
+    names_in,
+    sides_of,
+    with_values,
+)
 from scripts.audit.published import Claim, Published
 from scripts.audit.units import in_unit, quantity, shown
 from scripts.common.errors import UserError
@@ -102,7 +111,7 @@ def findings_of(
         )
     for expression in claim.shows:
         result = evaluate(expression, values, functions)
-        text = f"{expression} = {with_values(expression, values)} = {shown(result.nominal)}"
+        text = f"{_worked(expression, values, functions)} = {shown(result.nominal)}"
         yield Finding("shows", Verdict.UNCHECKED, text, tuple(names_in(expression)))
     if claim.unlike is not None:
         yield _unlike(claim.unlike, published)
@@ -115,7 +124,7 @@ def _formula(
 ) -> Finding:
     others = tuple(names_in(expression))
     result = evaluate(expression, values, functions)
-    steps = f"{expression} = {with_values(expression, values)}"
+    steps = _worked(expression, values, functions)
     if claim.unit is None:
         agrees = result.nominal == claim.printed
         text = f"{steps} = {shown(result.nominal)}; printed {claim.printed!r}"
@@ -205,7 +214,7 @@ def _bound(claim: Claim, kind: str, expression: str, values: Mapping[str, Value]
     else:
         possible = printed.value - printed.half_width <= high * (1 + 1e-9)
     text = (
-        f"{kind.replace('_', ' ')} {expression} = {with_values(expression, values)}"
+        f"{kind.replace('_', ' ')} {_worked(expression, values, functions)}"
         f" = {shown(quantity(nominal, str(claim.unit)))}; printed {claim.printed}: "
     )
     text += "possible" if possible else "not possible"
@@ -223,9 +232,17 @@ def _unlike(name: str, published: Published) -> Finding:
     return Finding("unlike", Verdict.NOT_COMPARABLE, f"the arms differ in more than is compared: {text}", others)
 
 
+def _worked(expression: str, values: Mapping[str, Value], functions: Functions) -> str:
+    """An expression, what it is with values, and what each function in it comes to."""
+    filled = with_values(expression, values)
+    text = expression if filled == expression else f"{expression} = {filled}"
+    calls = [f"{call} = {shown(evaluate(call, values, functions).nominal)}" for call in calls_in(expression)]
+    return f"{text} [{'; '.join(calls)}]" if calls else text
+
+
 def _truth(expression: str, true: bool, values: Mapping[str, Value], functions: Functions) -> str:
     """A comparison with what each of its sides comes to."""
-    text = f"{expression}: {with_values(expression, values)}"
+    text = _worked(expression, values, functions)
     sides = [(side, evaluate(side, values, functions).nominal) for side in sides_of(expression)]
     text += "".join(f"; {side} = {shown(value)}" for side, value in sides if not side.isidentifier())
     return f"{text}: {'true' if true else 'false'}"

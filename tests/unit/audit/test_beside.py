@@ -8,6 +8,8 @@ import jsonschema
 import pytest
 
 from scripts.audit.beside import main
+from scripts.cost.cost import main as cost_main
+from tests.unit import synthetic_run
 from tests.unit.audit.audited import ROOT, published
 from tests.unit.synthetic_run import bench_json, run_json, score_json
 
@@ -74,6 +76,29 @@ def test_a_miniature_s_contexts_stand_beside_the_paper_s_by_their_order(tmp_path
     assert lines["tpu_throughput_in4096", "tpu"]["ours"] is None
     assert lines["tpu_ttft_in512", "tpu"]["ours"] is not None  # all at once, in both
     assert lines["tpu_ttft_in1024", "tpu"]["ours"] is None  # no rate of 4 requests a second
+
+
+def test_it_reads_what_the_stages_before_it_write(tmp_path: Path) -> None:
+    """A made-up run of three arms, priced by the cost stage itself."""
+    folder = synthetic_run.write_run(tmp_path)
+    results = synthetic_run.result_flags(folder)
+    settings = json.dumps(synthetic_run.cost_settings())
+    samples = synthetic_run.result_flags(folder, samples=True)
+    cost_main(["--settings", settings, *samples, "--output", str(folder / "costs.json")])
+    arms = [
+        {"name": arm["name"], "train_backend": arm["train"], "hardware_kinds": ["cpu", "cpu"]}
+        for arm in synthetic_run.ARMS
+        if arm["train"]
+    ]
+    run = json.dumps({"model_source": "resources/mini/model", "arms": arms, "config": CONFIG})
+    flags = ["--settings", run, "--published", PUBLISHED, *results, "--costs", str(folder / "costs.json")]
+    main([*flags, "--output", str(folder / "audit/beside.json")])
+    lines = {entry["claim_id"]: entry for entry in json.loads((folder / "audit/beside.json").read_text())["lines"]}
+    price, hours = synthetic_run.HARDWARE["laptop"]["price"]["usd_per_hour"], 120.5 / 3600
+    assert lines["gpu_training_cost"]["ours"] == pytest.approx(price * hours)
+    assert lines["tco_gpu_8h"]["ours"] == pytest.approx(price * (hours + 8))
+    text = (folder / "audit/beside.md").read_text()
+    assert all(entry["label"] in text for entry in lines.values())
 
 
 def test_at_the_paper_s_scale_everything_that_was_measured_has_a_ratio(tmp_path: Path) -> None:

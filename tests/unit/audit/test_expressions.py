@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.audit.expressions import ExpressionError, Value, evaluate, functions_in, names_in, sides_of, with_values
+from scripts.audit.expressions import (
+    ExpressionError,
+    Value,
+    calls_in,
+    evaluate,
+    functions_in,
+    names_in,
+    sides_of,
+    with_values,
+)
 from scripts.audit.units import in_unit, quantity
 
 VALUES = {
@@ -45,6 +54,8 @@ def test_names_functions_and_sides() -> None:
     assert functions_in("f(a, g(b)) + a") == {"f", "g"}
     assert sides_of("a + b < 3") == ["a + b"]
     assert sides_of("a + b") == []
+    assert calls_in('f(a, g(b)) + Q(1, "h")') == ["f(a, g(b))", "g(b)"]
+    assert calls_in("f(a)") == []
 
 
 def test_values_take_the_place_of_names_but_not_in_words() -> None:
