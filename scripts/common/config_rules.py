@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_filter_problems(config["data"]["filters"]),
         *_token_problems(config),
         *_step_problems(config),
+        *_checkpoint_problems(config["train"]["checkpoint_root"]),
         *_verilog_problems(config),
         *_plan_problems(config),
         *_sensitivity_problems(config["cost"]["sensitivity"]),
@@ -104,6 +106,12 @@ def _step_problems(config: dict[str, Any]) -> Iterator[str]:
                 f"train.warmup_steps: found {train['warmup_steps']} optimizer steps, expected at most {steps}: "
                 f"data.max_rows = {rows} rows give no more"
             )
+
+
+def _checkpoint_problems(root: str | None) -> Iterator[str]:
+    scheme, separator, _ = (root or "").partition(":")
+    if separator and not re.fullmatch(r"[a-z][a-z0-9+]*://[^/].*", root or ""):
+        yield (f"train.checkpoint_root: found {root!r}, expected null, a folder, or a bucket: {scheme}://bucket/path")
 
 
 def _verilog_problems(config: dict[str, Any]) -> Iterator[str]:

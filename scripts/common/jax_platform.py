@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from scripts.common.devices import HardwareKind, require_devices
+from scripts.common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,15 @@ class MeshShape:
         return self.fsdp * self.tp
 
 
-def choose_platform(kind: HardwareKind, hardware: str, mesh: MeshShape, purpose: str) -> None:
-    """Virtual devices for the whole mesh on a CPU; else the arm's accelerator, and a UserError where it is missing."""
+def choose_platform(kind: HardwareKind, hardware: str, mesh: MeshShape, purpose: str, processes: int = 1) -> None:
+    """Virtual devices on a CPU, for the whole mesh or one of `processes` parts of it; else the arm's accelerator.
+
+    Raises UserError where the accelerator is missing or the mesh cannot be parted.
+    """
+    if mesh.devices % processes:
+        raise UserError(f"{processes} processes cannot share the {mesh.devices} devices of the mesh evenly")
     require_devices(kind, hardware, purpose)
     if kind == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
         flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={mesh.devices}".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={mesh.devices // processes}".strip()

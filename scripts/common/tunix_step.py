@@ -81,12 +81,23 @@ def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> j
 def train_step(
     model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
 ) -> tuple[jax.Array, None, jax.Array]:
-    """One micro-batch: loss, LoRA gradient, optimizer update. Returns (loss, None, gradient norm) as Tunix expects."""
+    """One micro-batch: loss, LoRA gradient, optimizer update. Returns (loss, None, gradient norm) as Tunix expects.
+
+    `optimizer.step` counts micro-batches, and is saved with the optimizer.
+    """
+    number_dropout(model, optimizer.step[...])
     grad_fn = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))
     value, grads = grad_fn(model, batch.tokens, batch.positions, batch.documents, batch.loss_weights)
     grad_norm = optax.global_norm(grads)
     optimizer.update(model, grads)
     return value, None, grad_norm
+
+
+def number_dropout(model: nnx.Module, micro_batch: jax.Array) -> None:
+    """Makes every dropout mask of `model` a function of its seed and of `micro_batch`, a number: a run that goes on
+    from a checkpoint draws what an uninterrupted one does. Nothing to do for a model without dropout."""
+    counts = nnx.state(model, nnx.RngCount)
+    nnx.update(model, jax.tree.map(lambda count: jnp.full_like(count, micro_batch), counts))
 
 
 def accumulating(optimizer: optax.GradientTransformation, micro_batches_per_step: Any) -> optax.GradientTransformation:

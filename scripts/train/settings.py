@@ -9,6 +9,9 @@ from scripts.common.batching import BatchingSettings
 from scripts.common.devices import HardwareKind
 from scripts.common.lora import LoraSettings, Quantization
 
+# Of the settings below: where and how often state is saved, which decides nothing of the trained model.
+CHECKPOINT_SETTINGS = ("checkpoint_interval_steps", "checkpoints_kept", "checkpoint_root")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -31,6 +34,7 @@ class TrainSettings:
     checkpoints_kept: int
     batching: BatchingSettings
     quantization: Quantization | None = None
+    checkpoint_root: str | None = None
 
 
 def clamped_warmup(warmup_steps: int, steps: int) -> int:

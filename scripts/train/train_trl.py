@@ -1,29 +1,30 @@
 """LoRA fine-tuning of Gemma 4 with PyTorch, TRL and PEFT; leaves a PEFT adapter, metrics and run.json.
 
 Run it under torchrun, one process a data shard: FSDP on GPUs, gradient averaging (DDP) on a CPU. Checkpoints live in a
-state folder keyed by all that decides the result: the same command resumes at the newest one.
+state folder keyed by all that decides the result: the same command resumes at the newest one. SIGTERM saves first.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.common.devices import require_devices
 from scripts.common.errors import UserError, entry_point
-from scripts.common.files import file_lock, fingerprint, read_manifest, sha256_file, write_json, write_manifest
+from scripts.common.files import fingerprint, read_manifest, write_json, write_manifest
 from scripts.common.processes import die_with_parent
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
 from scripts.train.record import summarize
+from scripts.train.run_state import RunState, open_run_state, run_key, state_folder
 from scripts.train.settings import TrainSettings
+from scripts.train.stopping import StopRequest
 
 PACKAGES = ("torch", "trl", "peft", "transformers", "accelerate")
 
@@ -47,58 +48,45 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@contextlib.contextmanager
-def main_process_lock(path: Path, rank: int) -> Iterator[None]:
-    """The state folder's lock, held by the main process alone: the others wait for it at their first collective."""
-    if rank == 0:
-        with file_lock(path):
-            yield
-    else:
-        yield
-
-
 @entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     started = time.perf_counter()
-    settings = parse_settings(TrlSettings, args.settings)
-    train = settings.train
-    require_devices(train.hardware_kind, train.hardware, f"training the arm {train.arm}")
-    if int(os.environ.get("WORLD_SIZE", "1")) != settings.processes:
-        raise UserError(f"run this step under torchrun --nproc-per-node {settings.processes}")
-    rank = int(os.environ.get("RANK", "0"))
-    if "RANK" in os.environ:
-        die_with_parent()
-    base = read_manifest(args.base_model)
-    identity = {
-        "settings": json.loads(args.settings),
-        "base": base["files"],
-        "tokens": sha256_file(args.tokens),
-        "code": provenance("scripts.train.train_trl", {})["code_sha256"],
-    }
-    state = (args.state_dir / fingerprint(identity)).resolve()
-    with main_process_lock(state / "lock", rank):
-        from scripts.train.trl_trainer import run_training
+    with StopRequest().listening() as stop:
+        settings = parse_settings(TrlSettings, args.settings)
+        train = settings.train
+        require_devices(train.hardware_kind, train.hardware, f"training the arm {train.arm}")
+        if int(os.environ.get("WORLD_SIZE", "1")) != settings.processes:
+            raise UserError(f"run this step under torchrun --nproc-per-node {settings.processes}")
+        if "RANK" in os.environ:
+            die_with_parent()
+        key = run_key("scripts.train.train_trl", args.settings, args.base_model, args.tokens, PACKAGES)
+        # The others wait for the main process, and the lock, at their first collective.
+        is_main = int(os.environ.get("RANK", "0")) == 0
+        others = contextlib.nullcontext(RunState(state_folder(args.state_dir, key, train), None))
+        with open_run_state(args.state_dir, key, train, "checkpoint-") if is_main else others as state:
+            from scripts.train.trl_trainer import run_training
 
-        finished = run_training(train, settings.processes, settings.fsdp, args.base_model.parent, args.tokens, state)
-        if finished is None:  # not the main process
-            return
-        log = finished.log
-        args.output.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log.path, args.output / "metrics.jsonl")
-        adapter = args.output / "adapter"
-        shutil.rmtree(adapter, ignore_errors=True)
-        shutil.copytree(finished.adapter, adapter)
-        write_manifest(
-            adapter,
-            {
-                "format": "peft",
-                "lora": asdict(train.lora),
-                "base_source": base["source"],
-                "base_fingerprint": fingerprint(base["files"]),
-                "step": log.rows[-1]["step"],
-            },
-        )
+            folder = args.base_model.parent
+            finished = run_training(train, settings.processes, settings.fsdp, folder, args.tokens, state, stop)
+            if finished is None:  # not the main process
+                return
+            log, base = finished.log, read_manifest(args.base_model)
+            args.output.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log.path, args.output / "metrics.jsonl")
+            adapter = args.output / "adapter"
+            shutil.rmtree(adapter, ignore_errors=True)
+            shutil.copytree(finished.adapter, adapter)
+            write_manifest(
+                adapter,
+                {
+                    "format": "peft",
+                    "lora": asdict(train.lora),
+                    "base_source": base["source"],
+                    "base_fingerprint": fingerprint(base["files"]),
+                    "step": log.rows[-1]["step"],
+                },
+            )
     run = {
         "arm": train.arm,
         "seed": train.seed,

@@ -1,12 +1,12 @@
 """LoRA fine-tuning of Gemma 4 with JAX, Tunix and Qwix on a device mesh; leaves an Orbax adapter, metrics and run.json.
 
 Checkpoints live in a state folder keyed by all that decides the result: the same command resumes at the newest one.
+SIGTERM saves first. On a slice of several hosts the same command runs on each; one process writes (docs/hosts.md).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.common.errors import entry_point
-from scripts.common.files import file_lock, fingerprint, read_manifest, sha256_file, write_json, write_manifest
+from scripts.common.files import fingerprint, read_manifest, write_json, write_manifest
 from scripts.common.jax_platform import MeshShape, choose_platform
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.train.hosts import is_writer, join_hosts, processes_from_environment, require_same
 from scripts.train.record import summarize
+from scripts.train.run_state import open_run_state, run_key, scratch_state
 from scripts.train.settings import TrainSettings
+from scripts.train.stopping import StopRequest
 
 PACKAGES = ("jax", "google-tunix", "qwix", "flax", "optax", "orbax-checkpoint")
 
@@ -54,32 +57,31 @@ def publish(run: Path, tensors: Path, adapter_info: dict[str, object]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     started = time.perf_counter()
-    settings = parse_settings(TunixSettings, args.settings)
-    train = settings.train
-    choose_platform(train.hardware_kind, train.hardware, settings.mesh, f"training the arm {train.arm}")
-    base = read_manifest(args.base_model)
-    identity = {
-        "settings": json.loads(args.settings),
-        "base": base["files"],
-        "tokens": sha256_file(args.tokens),
-        "code": provenance("scripts.train.train_tunix", {})["code_sha256"],
-    }
-    state = (args.state_dir / fingerprint(identity)).resolve()
-    with file_lock(state / "lock"):
-        from scripts.train.tunix_trainer import run_training
+    with StopRequest().listening() as stop:
+        settings = parse_settings(TunixSettings, args.settings)
+        train, mesh = settings.train, settings.mesh
+        purpose = f"training the arm {train.arm}"
+        choose_platform(train.hardware_kind, train.hardware, mesh, purpose, processes_from_environment())
+        join_hosts(train.hardware_kind, mesh)
+        key = run_key("scripts.train.train_tunix", args.settings, args.base_model, args.tokens, PACKAGES)
+        require_same(key)
+        with open_run_state(args.state_dir, key, train) if is_writer() else scratch_state() as state:
+            from scripts.train.tunix_trainer import run_training
 
-        finished = run_training(train, settings.mesh.fsdp, settings.mesh.tp, args.base_model.parent, args.tokens, state)
-        log = finished.log
-        adapter_info = {
-            "format": "orbax",
-            "lora": asdict(train.lora),
-            "base_source": base["source"],
-            "base_fingerprint": fingerprint(base["files"]),
-            "step": log.rows[-1]["step"],
-        }
-        args.output.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log.path, args.output / "metrics.jsonl")
-        publish(args.output, finished.adapter, adapter_info)
+            finished = run_training(train, mesh.fsdp, mesh.tp, args.base_model.parent, args.tokens, state, stop)
+            if finished is None:  # another process writes
+                return
+            log, base = finished.log, read_manifest(args.base_model)
+            adapter_info = {
+                "format": "orbax",
+                "lora": asdict(train.lora),
+                "base_source": base["source"],
+                "base_fingerprint": fingerprint(base["files"]),
+                "step": log.rows[-1]["step"],
+            }
+            args.output.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log.path, args.output / "metrics.jsonl")
+            publish(args.output, finished.adapter, adapter_info)
     run = {
         "arm": train.arm,
         "seed": train.seed,

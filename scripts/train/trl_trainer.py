@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import accelerate.utils
 import datasets
 import peft
 import torch
 import transformers
 import trl
-from transformers.trainer_utils import get_last_checkpoint
 
 from scripts.common.batching import BatchPlan
+from scripts.common.errors import Stopped
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
 from scripts.common.token_rows import TokenRows, batch_arrays
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
+from scripts.train.run_state import METRICS, RunState, restore_metrics
 from scripts.train.settings import TrainSettings, clamped_warmup
+from scripts.train.stopping import StopRequest
+
+# What transformers puts before the number of a checkpoint, which counts optimizer steps.
+CHECKPOINT_PREFIX = "checkpoint-"
 
 
 def answer_loss(logits: torch.Tensor, tokens: torch.Tensor, loss_weights: torch.Tensor) -> torch.Tensor:
@@ -73,6 +79,40 @@ class Recorder(transformers.TrainerCallback):
             self._log.add(state.global_step, logs["loss"], logs["learning_rate"])
 
 
+class Checkpoints(transformers.TrainerCallback):
+    """Completes the checkpoints that the Trainer writes, and has it save and end when the process is asked to end."""
+
+    def __init__(self, state: RunState, stop: StopRequest) -> None:
+        self._state = state
+        self._stop = stop
+        self.stopped = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # All processes save, or none does: the signal reaches them in different steps.
+        asked = torch.tensor(float(self._stop.requested), device=args.device)
+        if accelerate.utils.reduce(asked).item() and state.global_step < state.max_steps:
+            self.stopped = True
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        accelerate.utils.wait_for_everyone()  # each process writes files of its own
+        if self._state.store is not None:
+            folder = self._state.folder / "checkpoints" / f"{CHECKPOINT_PREFIX}{state.global_step}"
+            shutil.copyfile(self._state.folder / METRICS, folder / METRICS)
+            self._state.store.adopt(state.global_step)
+
+
+def newest_step(state: RunState) -> int:
+    """The step of the newest checkpoint, found by the main process and the same on all; 0 where there is none."""
+    step = [0]
+    if state.store is not None:
+        newest = state.store.newest()
+        restore_metrics(state, newest)
+        step = [newest.position if newest else 0]
+    accelerate.utils.broadcast_object_list(step)
+    return step[0]
+
+
 def peft_config(lora: LoraSettings) -> peft.LoraConfig:
     return peft.LoraConfig(
         r=lora.rank,
@@ -83,11 +123,11 @@ def peft_config(lora: LoraSettings) -> peft.LoraConfig:
     )
 
 
-def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, state: Path) -> trl.SFTConfig:
+def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, checkpoints: Path) -> trl.SFTConfig:
     on_cpu = settings.hardware_kind == "cpu"
     sharding: dict[str, Any] = {"fsdp": True, "fsdp_config": {"version": 2}} if fsdp else {}
     return trl.SFTConfig(
-        output_dir=str(state / "checkpoints"),
+        output_dir=str(checkpoints),
         max_steps=steps,
         per_device_train_batch_size=1,  # of the data set below: a step's part for one process
         learning_rate=settings.peak_learning_rate,
@@ -101,7 +141,6 @@ def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, state: Path)
         bf16=settings.dtype == "bfloat16",
         gradient_checkpointing=settings.remat == "decoder",
         save_steps=settings.checkpoint_interval_steps,
-        save_total_limit=settings.checkpoints_kept,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -114,31 +153,42 @@ def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, state: Path)
 
 
 def run_training(
-    settings: TrainSettings, processes: int, fsdp: bool, base_folder: Path, tokens: Path, state: Path
+    settings: TrainSettings,
+    processes: int,
+    fsdp: bool,
+    base_folder: Path,
+    tokens: Path,
+    state: RunState,
+    stop: StopRequest,
 ) -> FinishedRun | None:
-    """Trains to the end, from the newest checkpoint in `state` if there is one; leaves the adapter in `state`/adapter.
+    """Trains to the end, from the newest checkpoint in `state` if there is one; leaves the adapter in its folder.
 
-    Returns None on every process but the main one.
+    Returns None on every process but the main one. Raises Stopped when asked to end before that, with the state saved.
     """
     transformers.set_seed(settings.seed)  # PEFT draws A from torch's generator
     rows, plan = plan_run(settings, tokens, data_shards=processes)
-    checkpoints = state / "checkpoints"
-    resume = get_last_checkpoint(checkpoints) if checkpoints.is_dir() else None
-    resumed_step = int(Path(resume).name.rpartition("-")[2]) if resume else 0
-    is_main = int(os.environ.get("RANK", "0")) == 0
-    log = MetricsLog(state / "metrics.jsonl", resumed_step, rows, plan) if is_main else None
     steps = len(plan.steps)
+    checkpoints = state.folder / "checkpoints"
+    config = trainer_config(settings, fsdp, steps, checkpoints)  # lets the processes find each other
+    resumed_step = newest_step(state)
+    log = MetricsLog(state.folder / METRICS, resumed_step, rows, plan) if state.store is not None else None
+    saving = Checkpoints(state, stop)
     trainer = AnswerTrainer(
         model=load_model(base_folder, settings.dtype),
-        args=trainer_config(settings, fsdp, steps, state),
+        args=config,
         train_dataset=datasets.Dataset.from_dict({"part": range(steps * processes)}),
         data_collator=lambda items: step_tensors(rows, plan, items[0]["part"], processes),
         processing_class=transformers.AutoTokenizer.from_pretrained(base_folder),
         peft_config=peft_config(settings.lora),
-        callbacks=[Recorder(log)] if log else [],
+        callbacks=[*([Recorder(log)] if log else []), saving],
     )
-    trainer.train(resume_from_checkpoint=resume)
-    adapter = state / "adapter"
+    with stop.deferred():
+        trainer.train(
+            resume_from_checkpoint=str(checkpoints / f"{CHECKPOINT_PREFIX}{resumed_step}") if resumed_step else None
+        )
+    if saving.stopped:
+        raise Stopped(f"SIGTERM: saved after optimizer step {trainer.state.global_step} of {steps}")
+    adapter = state.folder / "adapter"
     trainer.save_model(str(adapter))
     if log is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ import grain
 import jax
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 from flax import nnx
 from tqdm import tqdm
 from tunix.sft import hooks, metrics_logger, peft_trainer
@@ -20,9 +20,13 @@ from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchPlan
 from scripts.common.token_rows import TokenRows, batch_arrays
 from scripts.common.tunix_step import DONATED_ARGUMENTS, Batch, accumulating, train_step
+from scripts.train.hosts import is_writer
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
+from scripts.train.run_state import METRICS, RunState
 from scripts.train.settings import TrainSettings, clamped_warmup
+from scripts.train.stopping import StopRequest
+from scripts.train.tunix_checkpoints import TunixCheckpoints
 from scripts.train.tunix_model import count_lora_parameters, place, trainable_model
 
 
@@ -56,6 +60,18 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
 
     _buffered_train_metrics: peft_trainer.MetricsBuffer | None
     _jitted_train_step_fn: Any
+    data_sharding: jax.sharding.Sharding
+
+    def continue_with(self, checkpoints: TunixCheckpoints) -> int:
+        """Hands saving over to `checkpoints`, after going back to the newest; returns the micro-batches it has seen."""
+        self.checkpoint_manager = checkpoints
+        self._train_steps = self._iter_steps = checkpoints.restore(self.model, self.optimizer)
+        return self._train_steps
+
+    def _prepare_inputs(self, input_data: Batch) -> Batch:
+        """The micro-batch over all processes, made of each one's rows. Tunix would take the rows of one for all."""
+        place = functools.partial(jax.make_array_from_process_local_data, self.data_sharding)
+        return jax.tree.map(place, input_data)
 
     def create_train_step_fn(self) -> Callable[..., Any]:
         return train_step
@@ -107,21 +123,17 @@ class Recorder(hooks.TrainingHooks):
     def on_eval_step_end(self, train_ctx: Any, eval_loss: float) -> None: ...
 
 
-def checkpointing(settings: TrainSettings, step_ends: np.ndarray) -> ocp.CheckpointManagerOptions:
-    """Saves with the last micro-batch of every `checkpoint_interval_steps`-th optimizer step."""
-    interval = settings.checkpoint_interval_steps
-    saved = {int(end) for end in step_ends[interval - 1 :: interval]}
-    return ocp.CheckpointManagerOptions(
-        should_save_fn=lambda micro_batch, _: micro_batch in saved, max_to_keep=settings.checkpoints_kept
-    )
+def process_part(mesh: jax.sharding.Mesh) -> tuple[int, int]:
+    """Which part of a micro-batch's rows this process computes, and of how many: its devices' places along fsdp."""
+    mine = np.flatnonzero([any(d.process_index == jax.process_index() for d in row) for row in mesh.devices])
+    return int(mine[0]) // len(mine), mesh.devices.shape[0] // len(mine)
 
 
 def run_training(
-    settings: TrainSettings, fsdp: int, tp: int, base_folder: Path, tokens: Path, state: Path
-) -> FinishedRun:
-    """Trains to the end, from the newest checkpoint in `state` if there is one; returns the run's metrics.
-
-    Checkpoints in `state`/checkpoints are numbered by the micro-batches that they have seen.
+    settings: TrainSettings, fsdp: int, tp: int, base_folder: Path, tokens: Path, state: RunState, stop: StopRequest
+) -> FinishedRun | None:
+    """Trains to the end, from the newest checkpoint in `state` if there is one; returns the run's metrics, or None on
+    a process that does not write. Raises Stopped when asked to end before that, with the state saved.
     """
     mesh = tunix_gemma4.make_mesh(fsdp, tp)
     rows, plan = plan_run(settings, tokens, data_shards=fsdp)
@@ -135,20 +147,23 @@ def run_training(
             accumulating(optimizer, plan.micro_batches_per_step),
             peft_trainer.TrainingConfig(
                 eval_every_n_steps=len(plan.micro_batches) + 1,
-                checkpoint_root_directory=str(state / "checkpoints"),
-                checkpointing_options=checkpointing(settings, step_ends),
-                metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state / "tensorboard")),
+                metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state.folder / "tensorboard")),
             ),
         )
         place(trainer.optimizer, mesh, "optimizer")
+        trainer.data_sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(tunix_gemma4.MESH_AXES[0]))
         # Otherwise Tunix would read its way to the place where the checkpoint was made.
         trainer.is_managed_externally = True
-        position = trainer.train_steps
+        checkpoints = TunixCheckpoints(state, step_ends, settings.checkpoint_interval_steps, stop)
+        position = trainer.continue_with(checkpoints)
         done = int(np.searchsorted(step_ends, position, side="right"))
-        log = MetricsLog(state / "metrics.jsonl", done, rows, plan)
-        with tqdm(total=len(plan.steps), initial=done, desc=f"train {settings.arm}", unit="step") as progress:
+        log = MetricsLog(state.folder / METRICS, done, rows, plan)
+        progress = tqdm(
+            total=len(plan.steps), initial=done, desc=f"train {settings.arm}", unit="step", disable=not is_writer()
+        )
+        with contextlib.closing(trainer.metrics_logger), progress, stop.deferred():
             trainer.with_training_hooks(Recorder(log, schedule, step_ends, progress))
-            trainer.train(batches_from(rows, plan, position, jax.process_index(), jax.process_count()))
-        trainer.close()
-    final = state / "checkpoints" / str(step_ends[-1]) / "model_params"
-    return FinishedRun(log, final, count_lora_parameters(model))
+            trainer.train(batches_from(rows, plan, position, *process_part(mesh)))
+    if not is_writer():
+        return None
+    return FinishedRun(log, checkpoints.final_model_params(), count_lora_parameters(model))

@@ -21,11 +21,13 @@ def test_the_default_run_has_every_stage_for_every_arm(project: Path) -> None:
 
 
 def test_a_seed_is_one_more_model_an_arm_and_no_more_benchmarks(project: Path) -> None:
-    (project / "seeds.yaml").write_text("seeds: [0, 1]\n")
+    (project / "seeds.yaml").write_text("seeds: [0, 1, 2]\n")
     planned = planned_rules(snakemake(project, "-n", "all", "--configfile", "seeds.yaml"))
-    assert planned["train_tunix"] == planned["train_trl"] == 2
-    assert planned["generate"] == 1 + 2 + 2
+    assert planned["train_tunix"] == planned["train_trl"] == 3
+    assert planned["merge"] == planned["check_merge"] == 3 + 3
+    assert planned["generate"] == planned["score"] == 1 + 3 + 3
     assert planned["bench"] == 3
+    assert planned["prepare_data"] == planned["tables"] == planned["summary"] == 1
 
 
 def test_the_papers_run_can_be_planned_without_its_hardware(project: Path) -> None:

@@ -266,11 +266,20 @@ def test_all_mistakes_are_listed_at_once() -> None:
             {"data": {"max_rows": 80}},
             "train.warmup_steps: found 20 optimizer steps, expected at most 10: data.max_rows = 80 rows give no more",
         ),
+        (
+            {"train": {"checkpoint_root": "gs:/bucket/path"}},
+            "train.checkpoint_root: found 'gs:/bucket/path', expected null, a folder, or a bucket: gs://bucket/path",
+        ),
     ],
 )
 def test_keys_must_fit_together(overlay: dict[str, Any], line: str) -> None:
     found = problems(overlay)
     assert any(entry.startswith(line) for entry in found), found
+
+
+@pytest.mark.parametrize("root", [None, "/mnt/disk", "checkpoints", "gs://bucket", "s3://bucket/path"])
+def test_checkpoints_go_to_a_folder_or_a_bucket(root: str | None) -> None:
+    assert problems({"train": {"checkpoint_root": root}}) == []
 
 
 def test_a_context_may_fill_the_model_length_exactly() -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scripts.cost import cost
@@ -258,3 +259,20 @@ def test_a_run_without_a_trained_arm_has_tables_too(tmp_path: Path, monkeypatch:
     output = write_tables(synthetic_run.write_run(tmp_path), settings)
     assert {row["base"] for row in rows_of(output, "training").values()} == {""}
     assert float(rows_of(output, "tco")["Training and 1 h of serving"]["base"]) == pytest.approx(0.067)
+
+
+def test_three_seeds_are_a_mean_a_spread_and_their_number(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path, seeds=(0, 1, 2))
+    output = write_tables(folder)
+    losses = [json.loads(path.read_text())["final_loss"] for path in sorted(folder.glob("train/gpu/*/run.json"))]
+    assert len(losses) == 3
+    row = rows_of(output, "training")["Result/Final loss"]
+    assert float(row["gpu"]) == pytest.approx(np.mean(losses))
+    assert float(row["gpu_sd"]) == pytest.approx(np.std(losses, ddof=1))
+    assert row["gpu_n"] == "3"
+    text = (output / "training.md").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("| Final loss")]
+    assert line.count(" (n=3)") == line.count(" ± 0.01") == 2
+    assert "mean ± sample standard deviation (n seeds)" in text
+    scores = rows_of(output, "evaluation")["pass@1"]
+    assert (scores["base_n"], scores["gpu_n"], scores["tpu_n"]) == ("1", "3", "3")

@@ -1,18 +1,25 @@
-"""The TRL arm's loss is the Tunix arm's, and its batches hold the rows in the order given."""
+"""The TRL arm's loss is the Tunix arm's, its batches hold the rows in the order given, and it goes on where it was."""
 
+import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peft
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from scripts.common.batching import BatchingMode
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings
-from scripts.train.trl_trainer import answer_loss, peft_config, step_tensors
+from scripts.train import train_trl, trl_trainer
+from scripts.train.trl_trainer import Recorder, answer_loss, peft_config, step_tensors
 from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
 from tests.unit.train.tiny_rows import TINY_ROWS, tiny_plan
+from tests.unit.train.tiny_run import TinyRun, make_inputs
 
 MINI = Path("resources/mini/model")
 
@@ -68,3 +75,43 @@ def test_a_part_is_a_processs_rows_of_a_step() -> None:
 def test_peft_scales_by_alpha_over_rank_like_qwix() -> None:
     config = peft_config(LoraSettings(rank=16, alpha=32.0, dropout=0.05, targets="all"))
     assert (config.r, config.lora_alpha, config.lora_dropout, config.use_rslora) == (16, 32.0, 0.05, False)
+
+
+# ---- Asked to end, and going on
+
+
+class AskedToEndAfterStep3(Recorder):
+    """Sends the process SIGTERM in the middle of its third step's logging."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        super().on_log(args, state, control, logs, **kwargs)
+        if state.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train_here(run: TinyRun) -> None:
+    train_trl.main([*run.arguments()[2:], "--settings", json.dumps(run.settings)])
+
+
+def test_sigterm_saves_first_and_the_same_command_ends_with_the_same_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With dropout; the log of the stopped process is torn, as a kill can leave it."""
+    inputs = make_inputs(tmp_path / "inputs")
+    whole, stopped = (TinyRun(tmp_path / name, inputs, {}, arm={"processes": 1, "fsdp": False}) for name in ("a", "b"))
+    train_here(whole)
+    monkeypatch.setattr(trl_trainer, "Recorder", AskedToEndAfterStep3)
+    with pytest.raises(SystemExit) as ended:
+        train_here(stopped)
+    monkeypatch.undo()
+    assert ended.value.code == os.EX_TEMPFAIL
+    assert "stopped: SIGTERM: saved after optimizer step 4 of 12; run the same command again" in capfd.readouterr().err
+    assert not (tmp_path / "b/out").exists()
+    with open(stopped.state / "metrics.jsonl", "a") as log:
+        log.write('{"step": 5, "lo')
+    train_here(stopped)
+    assert stopped.losses() == whole.losses()
+    ours, theirs = (load_file(run.folder / "out/adapter/adapter_model.safetensors") for run in (stopped, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    kept = {path.name for path in (stopped.state / "checkpoints").glob("checkpoint-*")}
+    assert kept == {"checkpoint-12", "checkpoint-9"}
