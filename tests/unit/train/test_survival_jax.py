@@ -146,11 +146,11 @@ def test_two_processes_of_two_devices_train_like_one_of_four(inputs: Path, tmp_p
     wait_for_step(two, processes[0], 4)
     processes[1].terminate()
     for process in processes:
-        process.join(120)
+        process.join(1200)
         assert process.exitcode == os.EX_TEMPFAIL, two.log.read_text()
     assert not (tmp_path / "two/out").exists()
     for process in start_on_two_hosts(two):
-        process.join(120)
+        process.join(1200)
         assert process.exitcode == 0, two.log.read_text()
     np.testing.assert_allclose(two.losses(), one.losses(), rtol=1e-5)
     ours, theirs = two.adapter(), one.adapter()

@@ -123,7 +123,7 @@ class TinyRun:
         return next(line for line in output.splitlines() if line.startswith(("error:", "stopped:")))
 
     def _end(self, process: Any, status: int) -> str:
-        process.join(300)
+        process.join(1200)
         output = self.log.read_text()
         assert process.exitcode == status, output
         return output
