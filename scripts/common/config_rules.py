@@ -184,9 +184,10 @@ def _arm_problems(
             continue
         cost = config["cost"]
         if name not in cost["regions"] and price_paid(hardware[name], cost, name) is None:
+            kinds = ", ".join(dict.fromkeys(price["kind"] for price in hardware[name]["prices"]))
             yield (
                 f"{path}.{role}.hardware: found no {cost['price']} price of {name} in {hardware_file}, expected one, "
-                "since cost.price asks for it"
+                f"since cost.price asks for it; there is {kinds}"
             )
         if role == "train":
             yield from _train_problems(f"{path}.train", arm["train"], config["train"], hardware[name])

@@ -290,7 +290,7 @@ def test_a_price_that_an_arm_needs_must_be_known() -> None:
     found = problems({"cost": {"price": "commitment_3_years"}})
     assert found[0] == (
         "arms[0].serve.hardware: found no commitment_3_years price of laptop in resources/hardware.yaml, expected one, "
-        "since cost.price asks for it"
+        "since cost.price asks for it; there is on_demand, spot"
     )
 
 
