@@ -60,6 +60,7 @@ e2e: setup ## the workflow: dry runs, and the mini run with real Tunix, TRL, vLL
 bench: setup ## our speed beside the straightforward way's, in one run (minutes); docs/benchmarks.md has the figures
 	$(LAUNCH) jax python -m benchmarks.data
 	$(LAUNCH) analysis python -m benchmarks.simulate
+	$(LAUNCH) jax python -m benchmarks.merge
 
 lock: setup ## remakes envs/NAME.txt from envs/NAME.in
 	$(LAUNCH) uv envs/lock.sh

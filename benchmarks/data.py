@@ -6,19 +6,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from transformers import AutoTokenizer
 
 from benchmarks.code_rows import CodeText, corpus_texts, gemma_like_tokenizer, rows
+from benchmarks.measure import measure
 from scripts.common.batching import MODES, BatchingSettings, plan_batches, sample_order
 from scripts.common.files import write_json, write_manifest
 from scripts.common.token_rows import read_token_rows
@@ -93,26 +93,7 @@ def data_stage_command(folder: Path, jobs: int) -> list[str]:
 
 
 def measured(command: list[str], count: int) -> dict[str, float]:
-    """A command from start to end, and the most memory that it and its processes had together."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, memory_bytes(process.pid))
-        time.sleep(0.25)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{command[2]} ended with status {process.returncode}")
-    return {"rows": count, "seconds": seconds, "rows_per_sec": count / seconds, "peak_memory_bytes": peak}
-
-
-def memory_bytes(pid: int) -> int:
-    """Proportional set size of a process and its descendants: shared pages are counted once."""
-    try:
-        parent = psutil.Process(pid)
-        return sum(process.memory_full_info().pss for process in [parent, *parent.children(recursive=True)])
-    except psutil.Error:  # ended meanwhile
-        return 0
+    return {"rows": count, "rows_per_sec": count / (result := measure(command)).seconds, **asdict(result)}
 
 
 def batch_shares(tokens: Path) -> dict[str, dict[str, float]]:

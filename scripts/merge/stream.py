@@ -24,7 +24,7 @@ from scripts.merge.folders import HashedFile, ModelFolder, read_exactly
 from scripts.merge.layout import LowRankUpdate
 
 # Weights changed at once: their float32 sums stay in a core's cache.
-BLOCK_WEIGHTS = 1 << 18
+BLOCK_WEIGHTS = 1 << 19
 COPY_BYTES = 4 << 20
 STATE_NAME = ".merge-state.json"
 # Weights in other formats, which would not be the merged ones, and an adapter that transformers would add once more.
