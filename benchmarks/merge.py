@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.measure import measure
 from scripts.common.files import fingerprint, read_json, read_manifest, write_json, write_manifest
+from scripts.merge.adapters import ORBAX_FOLDER
 from scripts.merge.checkpoint import StoredTensor, index_of, plan_shards, read_tensors
 from scripts.merge.folders import ModelFolder, read_exactly
 from scripts.merge.layout import CHECKPOINT_PREFIX, LoraFactors, updates_of_adapter
@@ -92,7 +93,7 @@ def write_base(folder: Path, layers: int) -> dict[str, Any]:
             handle.write(shard.header)
             left = shard.size_bytes - len(shard.header)
             while left:
-                left -= handle.write(noise[: min(left, len(noise))])
+                left -= handle.write(noise[: min(left, len(noise))].data)
     write_json(folder / "model.safetensors.index.json", index_of(shards))
     write_json(folder / "config.json", model_config(layers))
     return read_manifest(write_manifest(folder, {"source": "synthetic"}))
@@ -100,7 +101,8 @@ def write_base(folder: Path, layers: int) -> dict[str, Any]:
 
 def write_adapters(orbax: Path, peft: Path, base: dict[str, Any], layers: int) -> None:
     """The same random factors as Tunix leaves them in Orbax, and in PEFT's format."""
-    import orbax.checkpoint as ocp
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from scripts.merge.orbax_adapter import write_orbax
 
     rng = np.random.default_rng(1)
     rank = LORA["rank"]
@@ -121,14 +123,7 @@ def write_adapters(orbax: Path, peft: Path, base: dict[str, Any], layers: int) -
         for layer in range(layers)
         for module, (a, b) in shapes.items()
     }
-    tree: dict[str, Any] = {}
-    for module, pair in factors.items():
-        node = tree
-        for part in module.split("."):
-            node = node.setdefault(part, {})
-        weight = "kernel" if "mlp" in module else "w"
-        node |= {f"{weight}_lora_a": {"value": pair.a}, f"{weight}_lora_b": {"value": pair.b}}
-    ocp.PyTreeCheckpointer().save(orbax / "model_params", tree)
+    write_orbax(orbax / ORBAX_FOLDER, factors)
     origin = {"lora": LORA, "base_source": "synthetic", "base_fingerprint": fingerprint(base["files"]), "step": 1}
     write_manifest(orbax, {"format": "orbax", **origin})
     peft.mkdir()

@@ -103,8 +103,10 @@ def model_manifest(name, seed):
 
 
 def merge_check(name, seed):
-    """The proof that an arm's merged model is the trained one, as a list; empty for an untuned arm."""
-    return [in_run(f"merge_checks/{name}/seed{seed}.json")] if name in TRAINED_ARMS else []
+    """The proofs that what an arm serves is the trained model, as a list; empty for an untuned arm."""
+    if name not in TRAINED_ARMS:
+        return []
+    return [in_run(f"merge_checks/{name}/seed{seed}{proof}.json") for proof in ("", ".served")]
 
 
 def settings(**values):
@@ -189,6 +191,22 @@ def report_settings():
 def arm_server(name):
     """Settings of an arm's server, for ServerSettings: generation starts the same one."""
     return server_settings(config["serve"], arm(name), hardware_kind(name, "serve"))
+
+
+def served_check_settings(wildcards):
+    """The arm's server, and what its answers are compared with: the merged model in the type that it serves in."""
+    check, serve = config["merge_check"], config["serve"]
+    dtype = config["train"]["dtype"] if serve["dtype"] == "auto" else serve["dtype"]
+    return settings(
+        arm=wildcards.arm,
+        seed=int(wildcards.seed),
+        server=arm_server(wildcards.arm),
+        dtype=dtype,
+        prompts=check["prompts"],
+        tolerance=check["tolerances"][dtype],
+        serve_adapter=check["serve_adapter"],
+        lora_rank=config["train"]["lora_rank"],
+    )
 
 
 def generate_settings(wildcards):

@@ -22,6 +22,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_token_problems(config),
         *_step_problems(config),
         *_checkpoint_problems(config["train"]["checkpoint_root"]),
+        *_merge_check_problems(config),
         *_verilog_problems(config),
         *_plan_problems(config),
         *_sensitivity_problems(config["cost"]["sensitivity"]),
@@ -73,6 +74,14 @@ def _filter_problems(filters: list[str]) -> Iterator[str]:
         )
     if "too_long" not in filters:
         yield "data.filters: found no too_long, expected it: longer rows would not fit training's arrays"
+
+
+def _merge_check_problems(config: dict[str, Any]) -> Iterator[str]:
+    served = config["serve"]["dtype"]
+    dtype = config["train"]["dtype"] if served == "auto" else served
+    if dtype not in config["merge_check"]["dtypes"]:
+        found = ", ".join(config["merge_check"]["dtypes"])
+        yield f"merge_check.dtypes: found {found}, expected {dtype} among them, for serve.dtype is {served}"
 
 
 def _token_problems(config: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from scripts.common.errors import UserError
 from scripts.common.files import fingerprint, read_manifest
 from scripts.common.lora import LoraSettings
 from scripts.merge.layout import LoraFactors, LowRankUpdate, check_modules, expected_modules, updates_of_adapter
-from scripts.merge.peft_format import read_peft
+from scripts.merge.peft_format import read_peft, without_v_of_k
 
 ORBAX_FOLDER = "model_params"
 
@@ -41,7 +41,8 @@ def read_adapter(manifest_path: Path, model_config: Mapping[str, Any], base_file
     check_fingerprint(manifest_path, manifest, base_files, lora)
     folder = manifest_path.parent
     if manifest["format"] == "peft":
-        updates = read_peft(folder)
+        text = model_config.get("text_config", model_config)
+        updates = without_v_of_k(read_peft(folder), text)
     else:
         updates = updates_of_adapter(read_factors(folder, model_config, lora), lora.alpha)
     check_rank(manifest_path, updates, lora)

@@ -26,3 +26,16 @@ def probe_logits(model: Any, probe: Probe) -> np.ndarray:
         for tokens in probe.rows
     ]
     return torch.stack(logits).float().numpy()
+
+
+def adapted_modules(model: peft.PeftModel) -> list[str]:
+    """Names, in the base model, of the modules that the adapter changes."""
+    return [name for name, module in model.get_base_model().named_modules() if hasattr(module, "lora_A")]
+
+
+@torch.no_grad()
+def round_weights(model: Any, modules: list[str]) -> None:
+    """Rounds the weights of `modules` to bfloat16, in place, without changing their type."""
+    for name in modules:
+        weight = model.get_submodule(name).weight
+        weight.copy_(weight.bfloat16())

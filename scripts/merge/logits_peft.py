@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from scripts.common.errors import entry_point
 from scripts.common.files import read_manifest
 from scripts.common.settings import parse_settings
-from scripts.merge.probe import read_probe
+from scripts.merge.probe import Dtype, read_probe, save_arrays
 
 
 @dataclass(frozen=True)
 class PeftLogitsSettings:
-    """The type of weights and activations, and on how many rows the model is compared."""
+    """The types of weights and activations, and on how many rows the model is compared."""
 
-    dtype: str
+    dtypes: tuple[Dtype, ...]
     prompts: int
 
 
@@ -29,7 +27,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-model", type=Path, required=True, help="manifest of the base model")
     parser.add_argument("--adapter", type=Path, required=True, help="manifest of the PEFT adapter")
     parser.add_argument("--tokens", type=Path, required=True, help="Parquet of the data stage")
-    parser.add_argument("--output", type=Path, required=True, help="npy to write: (rows, positions, vocabulary)")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="npz to write: an array a type, (rows, positions, vocabulary)"
+    )
     return parser.parse_args(argv)
 
 
@@ -43,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     read_manifest(args.base_model)
     read_manifest(args.adapter)
     probe = read_probe(args.tokens, settings.prompts)
-    model = load_with_adapter(load_model(args.base_model.parent, settings.dtype), args.adapter.parent)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.output.with_suffix(".partial.npy")
-    np.save(partial, probe_logits(model, probe))
-    partial.replace(args.output)
+    logits = {
+        dtype: probe_logits(load_with_adapter(load_model(args.base_model.parent, dtype), args.adapter.parent), probe)
+        for dtype in settings.dtypes
+    }
+    save_arrays(args.output, logits)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from scripts.common.jax_platform import MeshShape, choose_platform
 from scripts.common.lora import LoraSettings
 from scripts.common.settings import parse_settings
 from scripts.merge.layout import LoraFactors
-from scripts.merge.probe import Probe, read_probe
+from scripts.merge.probe import Dtype, Probe, read_probe, save_arrays
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TunixLogitsSettings:
     hardware: str
     hardware_kind: HardwareKind
     mesh: MeshShape
-    dtype: str
+    dtypes: tuple[Dtype, ...]
     prompts: int
 
 
@@ -36,12 +36,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-model", type=Path, required=True, help="manifest of the base model")
     parser.add_argument("--adapter", type=Path, required=True, help="manifest of the Orbax adapter")
     parser.add_argument("--tokens", type=Path, required=True, help="Parquet of the data stage")
-    parser.add_argument("--output", type=Path, required=True, help="npy to write: (rows, positions, vocabulary)")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="npz to write: an array a type, (rows, positions, vocabulary)"
+    )
     return parser.parse_args(argv)
 
 
 def tunix_logits(
-    base: Path, factors: dict[str, LoraFactors], lora: LoraSettings, settings: TunixLogitsSettings, probe: Probe
+    base: Path, factors: dict[str, LoraFactors], lora: LoraSettings, mesh_shape: MeshShape, dtype: Dtype, probe: Probe
 ) -> np.ndarray:
     """Logits at the probe's positions, float32, shape (rows, positions, vocabulary)."""
     import jax
@@ -51,9 +53,9 @@ def tunix_logits(
     from scripts.common import tunix_gemma4
     from scripts.common.tunix_step import document_mask
 
-    mesh = tunix_gemma4.make_mesh(settings.mesh.fsdp, settings.mesh.tp)
+    mesh = tunix_gemma4.make_mesh(mesh_shape.fsdp, mesh_shape.tp)
     with mesh:
-        model = tunix_gemma4.load_model(base, mesh, settings.dtype)
+        model = tunix_gemma4.load_model(base, mesh, dtype)
         # Dropout belongs to training; the factors below replace the random ones made here.
         still = LoraSettings(rank=lora.rank, alpha=lora.alpha, dropout=0.0, targets=lora.targets)
         model = tunix_gemma4.add_lora(model, still, mesh, seed=0)
@@ -88,11 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     base, lora = args.base_model.parent, LoraSettings(**adapter["lora"])
     factors = read_factors(args.adapter.parent, read_json(base / "config.json"), lora)
     probe = read_probe(args.tokens, settings.prompts)
-    logits = tunix_logits(base, factors, lora, settings, probe)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.output.with_suffix(".partial.npy")
-    np.save(partial, logits)
-    partial.replace(args.output)
+    logits = {dtype: tunix_logits(base, factors, lora, settings.mesh, dtype, probe) for dtype in settings.dtypes}
+    save_arrays(args.output, logits)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,15 @@ def pair_factors(leaves: dict[str, np.ndarray]) -> dict[str, LoraFactors]:
         if len(factors) != 2:
             raise UserError(f"adapter: {module} has factor {next(iter(factors))} only")
     return {module: LoraFactors(**factors) for module, factors in modules.items()}
+
+
+def write_orbax(folder: Path, modules: Mapping[str, LoraFactors]) -> None:
+    """Saves `modules` (module path -> factors) to `folder` in the form that Tunix leaves: what `read_orbax` reads."""
+    tree: dict[str, Any] = {}
+    for module, factors in modules.items():
+        node = tree
+        for part in module.split("."):
+            node = node.setdefault(part, {})
+        weight = "kernel" if ".mlp." in module else "w"
+        node |= {f"{weight}_lora_a": {"value": factors.a}, f"{weight}_lora_b": {"value": factors.b}}
+    ocp.PyTreeCheckpointer().save(folder.resolve(), tree)

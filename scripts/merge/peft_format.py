@@ -103,6 +103,21 @@ def with_v_of_k(updates: Mapping[str, LowRankUpdate]) -> dict[str, LowRankUpdate
     return doubled
 
 
+def without_v_of_k(updates: Mapping[str, LowRankUpdate], text: Mapping[str, Any]) -> dict[str, LowRankUpdate]:
+    """`updates` without V's on the layers of config.json's `text_config` where K is V: the way back from
+    `with_v_of_k`. Raises UserError where V's are not K's, which no single weight could hold."""
+    kept = dict(updates)
+    if not text.get("attention_k_eq_v"):
+        return kept
+    for layer, kind in enumerate(text["layer_types"]):
+        names = [name for name in updates if f".layers.{layer}.self_attn.v_proj." in name]
+        for name in names if kind == "full_attention" else []:
+            v, k = kept.pop(name), updates.get(name.replace("v_proj", "k_proj"))
+            if k is None or not (np.array_equal(k.left, v.left) and np.array_equal(k.right, v.right)):
+                raise UserError(f"adapter: {name} is changed in another way than K, which is V on layer {layer}")
+    return kept
+
+
 def adapter_config(updates: Mapping[str, LowRankUpdate], rank: int, alpha: float) -> dict[str, Any]:
     """PEFT's LoraConfig of these modules and no others, as JSON."""
     modules = sorted(name.removesuffix(".weight") for name in updates)

@@ -150,7 +150,8 @@ def read(path: Path) -> Any:
         ("scores/*/*.json", "score", 3),
         ("costs.json", "costs", 1),
         ("train/*/*/run.json", "train_run", 2),
-        ("merge_checks/*/*.json", "merge_check", 2),
+        ("merge_checks/*/seed0.json", "merge_check", 2),
+        ("merge_checks/*/seed0.served.json", "served_check", 2),
         ("data/report.json", "data_report", 1),
         ("data/batching.json", "batching", 1),
     ],
@@ -186,9 +187,21 @@ def test_training_learns(run_dir: Path, arm: str) -> None:
 @pytest.mark.parametrize("arm", ["tpu", "gpu"])
 def test_the_merged_model_is_the_trained_one_and_not_the_base(run_dir: Path, arm: str) -> None:
     check = read(run_dir / f"merge_checks/{arm}/seed0.json")
-    assert check["merged_against_trained"]["max_abs"] <= check["tolerance_max_abs"]
-    assert check["merged_against_trained"]["top1_agreement"] == 1.0
-    assert check["merged_against_base"]["max_abs"] > 100 * check["tolerance_max_abs"]
+    found, limit = check["differences"]["float32"], check["tolerances"]["float32"]["max_abs"]
+    for other in ("trained", "adapter"):
+        assert found[f"merged_against_{other}"]["max_abs"] <= limit
+        assert found[f"merged_against_{other}"]["top1_agreement"] == 1.0
+    assert found["merged_against_base"]["max_abs"] > 100 * limit
+    assert 0 < found["bfloat16_rounding_of_merge"]["max_abs"] < check["tolerances"]["bfloat16"]["max_abs"]
+
+
+@pytest.mark.parametrize("arm", ["tpu", "gpu"])
+def test_merged_weights_and_adapter_are_served_alike_and_not_as_the_base(run_dir: Path, arm: str) -> None:
+    check = read(run_dir / f"merge_checks/{arm}/seed0.served.json")
+    found, limit = check["differences"], check["tolerance"]["max_abs"]
+    assert found["merged"]["max_abs"] <= limit
+    assert found["adapter"]["max_abs"] <= limit
+    assert found["adapter_from_base"]["max_abs"] > 100 * limit
 
 
 @pytest.mark.parametrize("arm", ["tpu", "gpu"])
