@@ -1,10 +1,32 @@
 # From an adapter to the served model, and the proof that both compute the same.
 
-ADAPTER = in_run("train/{arm}/seed{seed}/adapter/manifest.json")
+ADAPTER = in_run("adapters/{arm}/seed{seed}/trained/manifest.json")
 MERGED = in_run("models/{arm}/seed{seed}/manifest.json")
-PEFT_ADAPTER = in_run("adapters/{arm}/seed{seed}/manifest.json")
+PEFT_ADAPTER = in_run("adapters/{arm}/seed{seed}/peft/manifest.json")
 TRAINED_LOGITS = in_run("merge_checks/{arm}/seed{seed}.trained_logits.npz")
 NEXT_TOKENS = in_run("merge_checks/{arm}/seed{seed}.next_tokens.npz")
+
+
+rule choose_adapter:
+    """Takes the adapter of one step out of those that training published."""
+    input:
+        adapter=in_run("train/{arm}/seed{seed}/adapter/manifest.json"),
+        metrics=in_run("train/{arm}/seed{seed}/metrics.jsonl"),
+        lock="envs/analysis.txt",
+    output:
+        ADAPTER,
+    log:
+        in_run("logs/choose_adapter/{arm}-seed{seed}.log"),
+    benchmark:
+        in_run("benchmarks/choose_adapter/{arm}-seed{seed}.tsv")
+    wildcard_constraints:
+        arm="|".join(TRAINED_ARMS) or "(?!)",
+    params:
+        code=code("scripts.merge.choose_adapter"),
+        settings=settings(step=config["merge"]["step"]),
+    shell:
+        "python envs/launch.py analysis python -m scripts.merge.choose_adapter --settings {params.settings:q}"
+        " --adapter {input.adapter} --metrics {input.metrics} --output {output} > {log} 2>&1"
 
 
 rule merge:
