@@ -14,7 +14,7 @@ import fsspec
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
@@ -156,6 +156,7 @@ def test_a_base_made_of_links_as_in_a_download_cache(base: Path, adapter: Path, 
 # ---- Laws
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(1, 9),
