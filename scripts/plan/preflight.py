@@ -103,13 +103,15 @@ def all_checks(settings: PreflightSettings, lock: str) -> list[checks.Check]:
     staging = tempfile.gettempdir()
     # A bucket has no end: then it is the run's own folder that holds what is on its way there.
     disk = existing_parent(Path(settings.checkpoints if is_local(settings.checkpoints) else "."))
+    # On one disk the model and its staged copy lie side by side.
+    staging_bytes = needed_bytes * (2 if disk.stat().st_dev == Path(staging).stat().st_dev else 1)
     locked = checks.locked_versions(lock, PACKAGES)
     return [
         checks.python_check(sys.version_info[:3]),
         *device_checks(settings),
         checks.memory_check(available_memory_bytes(), needed_bytes),
         checks.space_check("disk", str(disk), shutil.disk_usage(disk).free, needed_bytes),
-        checks.space_check("TMPDIR", staging, shutil.disk_usage(staging).free, needed_bytes),
+        checks.space_check("TMPDIR", staging, shutil.disk_usage(staging).free, staging_bytes),
         checks.credentials_check(source_is_local, "HF_TOKEN" in os.environ or token.is_file()),
         checks.write_check(settings.checkpoints, write_problem(settings.checkpoints)),
         checks.version_check(locked, {name: installed_version(name) for name in locked}),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -58,6 +59,16 @@ def test_a_bucket_that_refuses_and_a_driver_that_is_not_there_are_one_line(monke
 
 def test_a_folder_that_cannot_be_written_is_named() -> None:
     assert preflight.write_problem("/proc/1/checkpoints") is not None
+
+
+def test_staging_on_the_models_own_disk_needs_room_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: SimpleNamespace(free=100e9))
+    monkeypatch.setattr(preflight.tempfile, "gettempdir", lambda: str(tmp_path))
+    settings = preflight.PreflightSettings("cpu", "laptop", "cpu", 1, str(tmp_path), 62.5, str(tmp_path / "state"))
+    found = {check.name: check for check in preflight.all_checks(settings, "")}
+    assert found["disk"].passed
+    assert not found["TMPDIR"].passed
+    assert found["TMPDIR"].needed == "125.0 GB"
 
 
 def test_the_arms_missing_accelerator_ends_in_one_line(
