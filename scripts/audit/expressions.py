@@ -27,6 +27,7 @@ OPERATORS = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
+SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 MOST_ROUNDED_NAMES = 8
 
 
@@ -80,13 +81,13 @@ def calls_in(expression: str) -> list[str]:
     return list(dict.fromkeys(ast.get_source_segment(expression, call) or "" for call in named))
 
 
-def sides_of(expression: str) -> list[str]:
-    """The two sides of a comparison, but for constants; none of another expression."""
+def comparison(expression: str) -> tuple[str, str, str] | None:
+    """(left side, sign, right side) of an expression that compares two things; None of another."""
     body = _parsed(expression).body
-    if not isinstance(body, ast.Compare):
-        return []
-    sides = [side for side in (body.left, *body.comparators) if not isinstance(side, ast.Constant)]
-    return [ast.get_source_segment(expression, side) or "" for side in sides]
+    if not isinstance(body, ast.Compare) or len(body.ops) != 1:
+        return None
+    left, right = (ast.get_source_segment(expression, side) or "" for side in (body.left, body.comparators[0]))
+    return left, SIGNS[type(body.ops[0])], right
 
 
 def evaluate(expression: str, values: Mapping[str, Value], functions: Mapping[str, Callable[..., Any]]) -> Result:

@@ -13,9 +13,9 @@ from scripts.audit.expressions import (
     Result,
     Value,
     calls_in,
+    comparison,
     evaluate,
     names_in,
-    sides_of,
     with_values,
 )
 from scripts.audit.published import Claim, Published
@@ -111,7 +111,12 @@ def findings_of(
         )
     for expression in claim.shows:
         result = evaluate(expression, values, functions)
-        text = f"{_worked(expression, values, functions)} = {shown(result.nominal)}"
+        is_truth = isinstance(result.nominal, bool)
+        text = (
+            _truth(expression, result.nominal, values, functions)
+            if is_truth
+            else _worked(expression, values, functions)
+        )
         yield Finding("shows", Verdict.UNCHECKED, text, tuple(names_in(expression)))
     if claim.unlike is not None:
         yield _unlike(claim.unlike, published)
@@ -124,10 +129,9 @@ def _formula(
 ) -> Finding:
     others = tuple(names_in(expression))
     result = evaluate(expression, values, functions)
-    steps = _worked(expression, values, functions)
     if claim.unit is None:
         agrees = result.nominal == claim.printed
-        text = f"{steps} = {shown(result.nominal)}; printed {claim.printed!r}"
+        text = f"{_worked(expression, values, functions)}; printed {claim.printed!r}"
         return Finding("formula", Verdict.AGREES if agrees else Verdict.DIFFERS, text, others)
     low, nominal, high = _numbers(result, claim.unit, expression)
     printed = claim.number
@@ -137,7 +141,7 @@ def _formula(
         verdict = Verdict.ROUNDING
     else:
         verdict = Verdict.DIFFERS
-    text = f"{steps} = {shown(quantity(nominal, claim.unit))}"
+    text = _worked(expression, values, functions, claim.unit)
     if low < high:
         text += (
             f" ({shown(quantity(low, claim.unit))} to {shown(quantity(high, claim.unit))} with its inputs' rounding)"
@@ -213,10 +217,8 @@ def _bound(claim: Claim, kind: str, expression: str, values: Mapping[str, Value]
         possible = printed.value + printed.half_width >= low * (1 - 1e-9)
     else:
         possible = printed.value - printed.half_width <= high * (1 + 1e-9)
-    text = (
-        f"{kind.replace('_', ' ')} {_worked(expression, values, functions)}"
-        f" = {shown(quantity(nominal, str(claim.unit)))}; printed {claim.printed}: "
-    )
+    steps = _worked(expression, values, functions, claim.unit)
+    text = f"{kind.replace('_', ' ')} {steps}; printed {claim.printed}: "
     text += "possible" if possible else "not possible"
     verdict = Verdict.UNCHECKED if possible else Verdict.IMPOSSIBLE
     return Finding(kind, verdict, text, tuple(names_in(expression)), nominal - printed.value)
@@ -232,20 +234,25 @@ def _unlike(name: str, published: Published) -> Finding:
     return Finding("unlike", Verdict.NOT_COMPARABLE, f"the arms differ in more than is compared: {text}", others)
 
 
-def _worked(expression: str, values: Mapping[str, Value], functions: Functions) -> str:
-    """An expression, what it is with values, and what each function in it comes to."""
-    filled = with_values(expression, values)
-    text = expression if filled == expression else f"{expression} = {filled}"
+def _worked(expression: str, values: Mapping[str, Value], functions: Functions, unit: str | None = None) -> str:
+    """An expression, what it is with values, what each function in it comes to, and its value, in `unit` if given."""
+    steps = [expression, with_values(expression, values)]
     calls = [f"{call} = {shown(evaluate(call, values, functions).nominal)}" for call in calls_in(expression)]
-    return f"{text} [{'; '.join(calls)}]" if calls else text
+    if calls:
+        steps[-1] += f" [{'; '.join(calls)}]"
+    value = evaluate(expression, values, functions).nominal
+    steps.append(shown(value if unit is None else quantity(in_unit(value, unit), unit)))
+    return " = ".join(dict.fromkeys(steps))
 
 
 def _truth(expression: str, true: bool, values: Mapping[str, Value], functions: Functions) -> str:
-    """A comparison with what each of its sides comes to."""
-    text = _worked(expression, values, functions)
-    sides = [(side, evaluate(side, values, functions).nominal) for side in sides_of(expression)]
-    text += "".join(f"; {side} = {shown(value)}" for side, value in sides if not side.isidentifier())
-    return f"{text}: {'true' if true else 'false'}"
+    """A comparison, with values, and of what its two sides come to."""
+    steps = [expression, with_values(expression, values)]
+    sides = comparison(expression)
+    if sides is not None:
+        left, right = (shown(evaluate(side, values, functions).nominal) for side in (sides[0], sides[2]))
+        steps.append(f"{left} {sides[1]} {right}")
+    return f"{': '.join(dict.fromkeys(steps))}: {'true' if true else 'false'}"
 
 
 def _is_true(result: Result, expression: str) -> bool:
