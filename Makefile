@@ -61,6 +61,7 @@ bench: setup ## our speed beside the straightforward way's, in one run (minutes)
 	$(LAUNCH) jax python -m benchmarks.data
 	$(LAUNCH) analysis python -m benchmarks.simulate
 	$(LAUNCH) jax python -m benchmarks.merge
+	$(LAUNCH) jax python -m benchmarks.training
 
 lock: setup ## remakes envs/NAME.txt from envs/NAME.in
 	$(LAUNCH) uv envs/lock.sh

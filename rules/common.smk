@@ -1,5 +1,6 @@
 # What all the rules use: the checked configuration, the arms and where files are.
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -127,6 +128,10 @@ def lora_settings():
 def train_settings(wildcards):
     """What every backend needs to know of a run."""
     train = {key: value for key, value in config["train"].items() if not key.startswith("lora_")}
+    del train["compile_cache_dir"]
+    if arm(wildcards.arm)["train"]["backend"] != "tunix":
+        for key in ("quantization", "cross_entropy", "xla_flags"):
+            del train[key]
     return {
         "arm": wildcards.arm,
         "seed": int(wildcards.seed),
@@ -136,6 +141,14 @@ def train_settings(wildcards):
         "batching": batching(train.pop("batching"), train.pop("row_lengths_tokens")),
         **train,
     }
+
+
+# Not a setting: what it holds decides nothing.
+COMPILE_CACHE = (
+    f"--compile-cache-dir {shlex.quote(config['train']['compile_cache_dir'])}"
+    if config["train"]["compile_cache_dir"]
+    else ""
+)
 
 
 def batching(mode, row_lengths_tokens):

@@ -17,7 +17,7 @@ rule base_model:
         in_run("benchmarks/base_model.tsv")
     params:
         code=code("scripts.data.base_model"),
-        settings=settings(source=config["model"]["source"], revision=config["model"]["revision"]),
+        settings=settings(**config["model"]),
     shell:
         "python envs/launch.py jax python -m scripts.data.base_model --settings {params.settings:q}"
         " --output {output} > {log} 2>&1"

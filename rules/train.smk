@@ -27,7 +27,7 @@ rule train_tunix:
     shell:
         "python envs/launch.py jax python -m scripts.train.train_tunix --settings {params.settings:q}"
         " --base-model {input.base_model} --tokens {input.tokens} --state-dir {params.state_dir}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        " --output {params.folder} {COMPILE_CACHE} 2>&1 | tee {log}"
 
 
 rule train_trl:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from scripts.common.devices import HardwareKind, require_devices
 from scripts.common.errors import UserError
@@ -37,3 +40,31 @@ def choose_platform(kind: HardwareKind, hardware: str, mesh: MeshShape, purpose:
         os.environ["JAX_PLATFORMS"] = "cpu"
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={mesh.devices // processes}".strip()
+
+
+def use_xla_flags(flags: tuple[str, ...]) -> None:
+    """Adds flags to those of the environment: the TPU compiler's to LIBTPU_INIT_ARGS, the others to XLA_FLAGS.
+
+    Raises UserError for one that XLA does not know, at which it would end the process without a word to the user.
+    """
+    for variable, is_tpu in (("LIBTPU_INIT_ARGS", True), ("XLA_FLAGS", False)):
+        chosen = [flag for flag in flags if flag.startswith("--xla_tpu") == is_tpu]
+        os.environ[variable] = " ".join([os.environ.get(variable, ""), *chosen]).strip()
+        if chosen and not is_tpu:
+            _require_known(chosen)
+
+
+def _require_known(flags: list[str]) -> None:
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import jax; jax.devices()"]
+    if subprocess.run(command, env=environment, capture_output=True).returncode:
+        raise UserError(
+            f"train.xla_flags: XLA does not start with {' '.join(flags)}; it does not know one, or its value"
+        )
+
+
+def use_compile_cache(folder: Path | None) -> None:
+    """Keeps compiled programs in `folder`, for later processes, however fast they were to compile."""
+    if folder is not None:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder.resolve())
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

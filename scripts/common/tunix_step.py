@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,15 +59,17 @@ def answer_loss(
 
 
 def next_tokens(tokens: jax.Array, loss_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What each position predicts, and the weight of that; both (rows, row_len), the last column with weight 0.
+    """What each position predicts, and the weight of that; both (rows, row_len), the last column with weight 0. There
+    may be several weights of each, in a leading dimension.
 
     Shifting the targets in place of slicing the logits spares a copy of the largest array of the step.
     """
-    return jnp.roll(tokens, -1, axis=1), jnp.roll(loss_weights, -1, axis=1).at[:, -1].set(0.0)
+    return jnp.roll(tokens, -1, axis=1), jnp.roll(loss_weights, -1, axis=-1).at[..., -1].set(0.0)
 
 
 def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n).
+    """Sum of weights x negative log-likelihood: logits (rows, n, vocabulary); targets and weights (rows, n). Weights of
+    shape (k, rows, n) give k sums.
 
     The target's logit is picked by comparison, which XLA fuses into the sum. Picked by index, logits whose vocabulary
     is sharded would be gathered, and the gradient scattered into a second array of their size.
@@ -75,7 +77,7 @@ def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> j
     logits = logits.astype(jnp.float32)
     is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
     target_logits = jnp.where(is_target, logits, 0.0).sum(axis=-1)
-    return ((jax.nn.logsumexp(logits, axis=-1) - target_logits) * weights).sum()
+    return ((jax.nn.logsumexp(logits, axis=-1) - target_logits) * weights).sum(axis=(-2, -1))
 
 
 def train_step(
@@ -93,11 +95,60 @@ def train_step(
     return value, None, grad_norm
 
 
+def recorded_step(
+    model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`train_step` for the training stage, which records more of a micro-batch than the plan compiles: a second sum
+    over its targets, and the gradient's norm as `recording_gradient_norm` saw it.
+
+    Returns (loss, negative log-likelihood of all tokens after the first of each sample, summed, in nats; norm of the
+    gradient of the step whose last micro-batch was this one or came before).
+    """
+    number_dropout(model, optimizer.step[...])
+    weights = jnp.stack([batch.loss_weights, sequence_weights(batch.positions, batch.documents)])
+
+    def losses(model: nnx.Module) -> tuple[jax.Array, jax.Array]:
+        sums = loss(model, batch.tokens, batch.positions, batch.documents, weights)
+        return sums[0], sums[1]
+
+    grad_fn = nnx.value_and_grad(losses, argnums=nnx.DiffState(0, nnx.LoRAParam), has_aux=True)
+    (value, sequence_nll), grads = grad_fn(model)
+    optimizer.update(model, grads)
+    return value, sequence_nll, optimizer.opt_state.inner_opt_state[0].norm[...]
+
+
+def sequence_weights(positions: jax.Array, documents: jax.Array) -> jax.Array:
+    """1 for each token that another of its sample comes before, as a target; else 0: float32, (rows, row_len)."""
+    return ((documents > 0) & (positions > 0)).astype(jnp.float32)
+
+
 def number_dropout(model: nnx.Module, micro_batch: jax.Array) -> None:
     """Makes every dropout mask of `model` a function of its seed and of `micro_batch`, a number: a run that goes on
     from a checkpoint draws what an uninterrupted one does. Nothing to do for a model without dropout."""
     counts = nnx.state(model, nnx.RngCount)
     nnx.update(model, jax.tree.map(lambda count: jnp.full_like(count, micro_batch), counts))
+
+
+class GradientNorm(NamedTuple):
+    """What `recording_gradient_norm` keeps: the norm of the last gradient, before clipping."""
+
+    norm: Any
+
+
+def recording_gradient_norm(max_norm: float | None) -> optax.GradientTransformation:
+    """Clips gradients to the global norm `max_norm`, if there is one, and keeps the norm that they had."""
+
+    def init(parameters: Any) -> GradientNorm:
+        return GradientNorm(jnp.zeros((), jnp.float32))
+
+    def update(gradients: Any, state: GradientNorm, parameters: Any = None) -> tuple[Any, GradientNorm]:
+        norm = optax.global_norm(gradients).astype(jnp.float32)
+        if max_norm is not None:
+            scale = jnp.minimum(1.0, max_norm / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny))
+            gradients = jax.tree.map(lambda gradient: (gradient * scale).astype(gradient.dtype), gradients)
+        return gradients, GradientNorm(norm)
+
+    return optax.GradientTransformation(init, update)
 
 
 def accumulating(optimizer: optax.GradientTransformation, micro_batches_per_step: Any) -> optax.GradientTransformation:
@@ -124,10 +175,11 @@ def chunked_answer_loss(
     targets, weights = next_tokens(tokens, loss_weights)
     embedding = model.embedder.input_embedding[...]
     chunk_loss = jax.checkpoint(_chunk_loss, static_argnums=(4, 5))
-    total = jnp.zeros((), jnp.float32)
+    total = jnp.zeros(weights.shape[:-2], jnp.float32)
     for start in range(0, tokens.shape[1], CHUNK_TOKENS):
         part = slice(start, start + CHUNK_TOKENS)
-        total += chunk_loss(hidden[:, part], targets[:, part], weights[:, part], embedding, model.config.dtype, softcap)
+        logits_of = (embedding, model.config.dtype, softcap)
+        total += chunk_loss(hidden[:, part], targets[:, part], weights[..., part], *logits_of)
     return total
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,8 @@ from huggingface_hub import constants, errors
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils import build_hf_headers
 
-from scripts.common.errors import UserError
 from scripts.common.files import file_lock, read_json, sha256_file, write_json, write_text
+from scripts.data.disk import on_same_disk, require_free
 from scripts.data.hub_errors import Damaged, NoHub, Repo, Retries, announce, in_one_line, retrying
 
 Select = Callable[[Sequence[str]], list[str]]
@@ -248,25 +247,13 @@ def _require_space(cache: _Cache, missing: list[_RemoteFile], cached: list[Path]
     """Raises UserError when the files do not fit into the cache or where they go next."""
     sizes = {file.etag: file.size_bytes or 0 for file in missing}
     received = sum(_size_bytes(cache.partial(etag)) for etag in sizes)
-    _require_free(cache.folder, sum(sizes.values()) - received, "set HF_HOME to a folder on a larger disk")
-    if _existing(cache.folder).stat().st_dev != _existing(target).stat().st_dev:
+    require_free(cache.folder, sum(sizes.values()) - received, "set HF_HOME to a folder on a larger disk")
+    if not on_same_disk(cache.folder, target):
         # What lies in the target makes way for the new files.
         old = sum(path.stat().st_size for path in target.glob("*") if path.is_file())
         need = sum(file.size_bytes or 0 for file in missing) + sum(path.stat().st_size for path in cached) - old
-        _require_free(target, need, "put HF_HOME on the same file system, so that files are linked, not copied")
-
-
-def _require_free(folder: Path, need_bytes: int, remedy: str) -> None:
-    free_bytes = shutil.disk_usage(_existing(folder)).free
-    if need_bytes > free_bytes:
-        need, free = f"{need_bytes / 1e9:.2f} GB", f"{free_bytes / 1e9:.2f} GB"
-        raise UserError(f"{folder}: {need} are to be written, {free} are free: free some space there, or {remedy}")
+        require_free(target, need, "put HF_HOME on the same file system, so that files are linked, not copied")
 
 
 def _size_bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,23 @@ from scripts.train.settings import TrainSettings
 
 # Steps at the end whose mean is called the final loss: one step's loss is mostly its samples.
 FINAL_LOSS_STEPS = 10
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a backend tells of an optimizer step.
+
+    `loss` is the answers', `sequence_nll` the negative log-likelihood of every token after the first of each sample,
+    summed, both in nats; `grad_norm` the norm of the step's gradient before clipping. `compile_sec` was spent compiling
+    since the step before; `device_memory_peak_bytes` is the first local device's so far, None where it does not tell.
+    """
+
+    loss: float
+    learning_rate: float
+    sequence_nll: float
+    grad_norm: float | None
+    compile_sec: float = 0.0
+    device_memory_peak_bytes: int | None = None
 
 
 class MetricsLog:
@@ -30,24 +48,47 @@ class MetricsLog:
         self._known_shapes: set[tuple[int, int]] = set()
         self._real_tokens = plan.real_tokens_per_step(rows.lengths)
         self._padded_tokens = plan.padded_tokens_per_step
+        self._lengths = rows.lengths
         self._started = time.perf_counter()
+        self.unrecorded_save_sec = 0.0
 
-    def add(self, step: int, loss: float, learning_rate: float) -> None:
-        """Records optimizer step `step` (from 1)."""
+    def saved(self, seconds: float) -> None:
+        """Adds the time of a checkpoint, which the next row carries."""
+        self.unrecorded_save_sec += seconds
+
+    def sample_lengths(self, step: int) -> list[int]:
+        """Tokens of each sample of optimizer step `step` (from 1)."""
+        samples = [sample for m in self._plan.steps[step - 1] for row in m.rows for sample in row]
+        return [int(self._lengths[sample]) for sample in samples]
+
+    def add(self, step: int, result: StepResult) -> dict[str, Any]:
+        """Records optimizer step `step` (from 1); returns its row."""
         shapes = {micro_batch.shape for micro_batch in self._plan.steps[step - 1]}
+        real_tokens = int(self._real_tokens[step - 1])
+        elapsed_sec = self.resumed_after_sec + time.perf_counter() - self._started
+        before_sec = self.rows[-1]["elapsed_sec"] if self.rows else 0.0
         row = {
             "step": step,
-            "loss": loss,
-            "learning_rate": learning_rate,
-            "real_tokens": int(self._real_tokens[step - 1]),
+            "loss": result.loss,
+            "sequence_loss": result.sequence_nll / (real_tokens - self._plan.samples_per_step),
+            "grad_norm": result.grad_norm,
+            "learning_rate": result.learning_rate,
+            "real_tokens": real_tokens,
             "padded_tokens": int(self._padded_tokens[step - 1]),
-            "elapsed_sec": self.resumed_after_sec + time.perf_counter() - self._started,
+            "step_sec": elapsed_sec - before_sec,
+            "compile_sec": result.compile_sec,
+            "save_sec": self.unrecorded_save_sec,
+            "elapsed_sec": elapsed_sec,
             "new_shape_in_process": not shapes <= self._known_shapes,
+            "device_memory_peak_bytes": result.device_memory_peak_bytes,
+            "host_memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
+        self.unrecorded_save_sec = 0.0
         self._known_shapes |= shapes
         self.rows.append(row)
         with open(self.path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
+        return row
 
 
 @dataclass(frozen=True)
@@ -64,7 +105,7 @@ def summarize(log: MetricsLog, train: TrainSettings, process_sec: float) -> dict
 
     `timed_*` leaves out the steps that met a shape of micro-batch for the first time in their process, whose time is
     mostly compilation: the others' tokens over `timed_sec` are the throughput. The wall-clock counts all the steps, of
-    earlier processes too, and the start of the last process.
+    earlier processes too, and the start of the last process; it is the sum of start, compile, train and save.
     """
     rows = log.rows
     durations = [
@@ -72,7 +113,10 @@ def summarize(log: MetricsLog, train: TrainSettings, process_sec: float) -> dict
     ]
     timed = [(row, seconds) for row, seconds in zip(rows, durations, strict=True) if not row["new_shape_in_process"]]
     train_sec = rows[-1]["elapsed_sec"]
-    start_sec = process_sec - (train_sec - log.resumed_after_sec)
+    start_sec = process_sec - (train_sec - log.resumed_after_sec) - log.unrecorded_save_sec
+    compile_sec = sum(row["compile_sec"] for row in rows)
+    saved_in_steps_sec = sum(row["save_sec"] for row in rows)
+    final = rows[-FINAL_LOSS_STEPS:]
     return {
         "batching": train.batching.mode,
         "optimizer_steps": len(rows),
@@ -80,11 +124,15 @@ def summarize(log: MetricsLog, train: TrainSettings, process_sec: float) -> dict
         "real_tokens": sum(row["real_tokens"] for row in rows),
         "padded_tokens": sum(row["padded_tokens"] for row in rows),
         "start_sec": start_sec,
+        "compile_sec": compile_sec,
+        "train_sec": train_sec - compile_sec - saved_in_steps_sec,
+        "save_sec": saved_in_steps_sec + log.unrecorded_save_sec,
         "new_shapes_sec": train_sec - sum(seconds for _, seconds in timed),
         "timed_sec": sum(seconds for _, seconds in timed),
         "timed_samples": len(timed) * train.samples_per_step,
         "timed_real_tokens": sum(row["real_tokens"] for row, _ in timed),
         "timed_padded_tokens": sum(row["padded_tokens"] for row, _ in timed),
-        "wall_clock_sec": start_sec + train_sec,
-        "final_loss": sum(row["loss"] for row in rows[-FINAL_LOSS_STEPS:]) / len(rows[-FINAL_LOSS_STEPS:]),
+        "wall_clock_sec": start_sec + train_sec + log.unrecorded_save_sec,
+        "final_loss": sum(row["loss"] for row in final) / len(final),
+        "final_sequence_loss": sum(row["sequence_loss"] for row in final) / len(final),
     }

@@ -34,6 +34,9 @@ class TrainSettings:
     checkpoints_kept: int
     batching: BatchingSettings
     quantization: Quantization | None = None
+    cross_entropy: Literal["plain", "chunked"] = "plain"
+    max_grad_norm: float | None = None
+    xla_flags: tuple[str, ...] = ()
     checkpoint_root: str | None = None
 
 

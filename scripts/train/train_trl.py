@@ -17,10 +17,11 @@ from pathlib import Path
 
 from scripts.common.devices import require_devices
 from scripts.common.errors import UserError, entry_point
-from scripts.common.files import fingerprint, read_manifest, write_json, write_manifest
+from scripts.common.files import fingerprint, read_json, read_manifest, write_json, write_manifest
 from scripts.common.processes import die_with_parent
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.train.mfu import model_flops_utilisation
 from scripts.train.record import summarize
 from scripts.train.run_state import RunState, open_run_state, run_key, state_folder
 from scripts.train.settings import TrainSettings
@@ -92,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seed": train.seed,
         "backend": "trl",
         "hardware": train.hardware,
-        **summarize(log, train, time.perf_counter() - started),
+        **(summary := summarize(log, train, time.perf_counter() - started)),
+        "mfu": model_flops_utilisation(
+            log, read_json(args.base_model.parent / "config.json"), train.hardware, summary["timed_sec"]
+        ),
         "lora_parameters": finished.lora_parameters,
         "provenance": provenance("scripts.train.train_trl", asdict(settings), PACKAGES),
     }

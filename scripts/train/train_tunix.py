@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.common.errors import entry_point
-from scripts.common.files import fingerprint, read_manifest, write_json, write_manifest
-from scripts.common.jax_platform import MeshShape, choose_platform
+from scripts.common.files import fingerprint, read_json, read_manifest, write_json, write_manifest
+from scripts.common.jax_platform import MeshShape, choose_platform, use_compile_cache, use_xla_flags
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
 from scripts.train.hosts import is_writer, join_hosts, processes_from_environment, require_same
+from scripts.train.mfu import model_flops_utilisation
 from scripts.train.record import summarize
 from scripts.train.run_state import open_run_state, run_key, scratch_state
 from scripts.train.settings import TrainSettings
@@ -42,6 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=Path, required=True, help="Parquet of the data stage")
     parser.add_argument("--state-dir", type=Path, required=True, help="folder for checkpoints, kept between tries")
     parser.add_argument("--output", type=Path, required=True, help="folder for adapter/, metrics.jsonl and run.json")
+    parser.add_argument("--compile-cache-dir", type=Path, help="folder of JAX's persistent compile cache")
     return parser.parse_args(argv)
 
 
@@ -61,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = parse_settings(TunixSettings, args.settings)
         train, mesh = settings.train, settings.mesh
         purpose = f"training the arm {train.arm}"
+        use_xla_flags(train.xla_flags)
+        use_compile_cache(args.compile_cache_dir)
         choose_platform(train.hardware_kind, train.hardware, mesh, purpose, processes_from_environment())
         join_hosts(train.hardware_kind, mesh)
         key = run_key("scripts.train.train_tunix", args.settings, args.base_model, args.tokens, PACKAGES)
@@ -87,7 +91,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seed": train.seed,
         "backend": "tunix",
         "hardware": train.hardware,
-        **summarize(log, train, time.perf_counter() - started),
+        **(summary := summarize(log, train, time.perf_counter() - started)),
+        "mfu": model_flops_utilisation(
+            log, read_json(args.base_model.parent / "config.json"), train.hardware, summary["timed_sec"]
+        ),
         "lora_parameters": finished.lora_parameters,
         "provenance": provenance("scripts.train.train_tunix", asdict(settings), PACKAGES),
     }

@@ -18,25 +18,28 @@ from scripts.common.errors import Stopped
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.train.record import FinishedRun, MetricsLog
+from scripts.train.record import FinishedRun, MetricsLog, StepResult
 from scripts.train.run_plan import plan_run
 from scripts.train.run_state import METRICS, RunState, restore_metrics
 from scripts.train.settings import TrainSettings, clamped_warmup
 from scripts.train.stopping import StopRequest
 
+# The Trainer measures a gradient's norm only where it would clip it: to a norm that none reaches.
+NEVER_CLIPPED = 1e30
 # What transformers puts before the number of a checkpoint, which counts optimizer steps.
 CHECKPOINT_PREFIX = "checkpoint-"
 
 
-def answer_loss(logits: torch.Tensor, tokens: torch.Tensor, loss_weights: torch.Tensor) -> torch.Tensor:
-    """Weighted negative log-likelihood of the micro-batch's answers, in nats: the Tunix arm's loss.
+def weighted_nll(logits: torch.Tensor, tokens: torch.Tensor, *weights: torch.Tensor) -> list[torch.Tensor]:
+    """Sum of weights x negative log-likelihood of each token as a target, in nats, for each of the `weights`.
 
-    `logits` has shape (rows, row_len, vocabulary), the others (rows, row_len).
+    `logits` has shape (rows, row_len, vocabulary), the others (rows, row_len). With the loss weights it is the Tunix
+    arm's loss.
     """
     nll = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), tokens[:, 1:].long(), reduction="none"
     )
-    return (nll * loss_weights[:, 1:]).sum()
+    return [(nll * weight[:, 1:]).sum() for weight in weights]
 
 
 class AnswerTrainer(trl.SFTTrainer):
@@ -47,6 +50,7 @@ class AnswerTrainer(trl.SFTTrainer):
         super().__init__(*args, **kwargs)
         # The weights hold the division by the step's samples: Trainer must not divide again.
         self.loss_is_scaled_for_ga = True
+        self._sequence_nll = torch.zeros((), device=self.args.device)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """The step's loss on this process; the gradients are shared with the other processes after the last
@@ -64,8 +68,19 @@ class AnswerTrainer(trl.SFTTrainer):
         # Without an attention mask, transformers takes positions that start again for the bounds of documents.
         outputs = model(input_ids=inputs["tokens"], position_ids=inputs["positions"], use_cache=False)
         # Gradients and logged losses are means over the processes, each of which has a part of the step's samples.
-        loss = answer_loss(outputs.logits, inputs["tokens"], inputs["loss_weights"]) * self.accelerator.num_processes
+        after_first = ((inputs["documents"] > 0) & (inputs["positions"] > 0)).float()
+        loss, sequence_nll = weighted_nll(outputs.logits, inputs["tokens"], inputs["loss_weights"], after_first)
+        self._sequence_nll += sequence_nll.detach()
+        loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the step's negative log-likelihood over the whole samples, of all processes."""
+        if "loss" in logs:
+            total = self.accelerator.reduce(self._sequence_nll, reduction="sum")
+            logs = {**logs, "sequence_nll": total.item()}
+            self._sequence_nll = torch.zeros_like(self._sequence_nll)
+        super().log(logs, start_time)
 
 
 class Recorder(transformers.TrainerCallback):
@@ -76,7 +91,15 @@ class Recorder(transformers.TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if logs and "loss" in logs:
-            self._log.add(state.global_step, logs["loss"], logs["learning_rate"])
+            memory = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+            result = StepResult(
+                loss=logs["loss"],
+                sequence_nll=logs["sequence_nll"],
+                grad_norm=float(logs["grad_norm"]),
+                learning_rate=logs["learning_rate"],
+                device_memory_peak_bytes=memory,
+            )
+            self._log.add(state.global_step, result)
 
 
 class Checkpoints(transformers.TrainerCallback):
@@ -134,7 +157,7 @@ def trainer_config(settings: TrainSettings, fsdp: bool, steps: int, checkpoints:
         lr_scheduler_type="cosine",
         warmup_steps=clamped_warmup(settings.warmup_steps, steps),
         weight_decay=settings.weight_decay,
-        max_grad_norm=0.0,  # no clipping, as in the Tunix arm
+        max_grad_norm=NEVER_CLIPPED if settings.max_grad_norm is None else settings.max_grad_norm,
         train_sampling_strategy="sequential",
         seed=settings.seed,
         use_cpu=on_cpu,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ class TunixCheckpoints:
         self._steps = len(step_ends)
         self._interval_steps = interval_steps
         self._stop = stop
+        self.on_saved: Callable[[float], None] = lambda seconds: None
 
     def restore(self, model: nnx.Module, optimizer: nnx.Optimizer) -> int:
         """Puts the newest checkpoint into `model` and `optimizer`; returns its number, 0 where there is none.
@@ -57,7 +60,9 @@ class TunixCheckpoints:
         stopping = on_any(self._stop.requested)
         last = finished == self._steps
         if finished % self._interval_steps == 0 or last or stopping:
+            started = time.perf_counter()
             self._write(step, model, optimizer)
+            self.on_saved(time.perf_counter() - started)
         if stopping and not last:
             raise Stopped(f"SIGTERM: saved after optimizer step {finished} of {self._steps}")
 

@@ -14,12 +14,19 @@ import numpy as np
 import optax
 from flax import nnx
 from tqdm import tqdm
-from tunix.sft import hooks, metrics_logger, peft_trainer
+from tunix.sft import metrics_logger, peft_trainer
 
 from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchPlan
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.common.tunix_step import DONATED_ARGUMENTS, Batch, accumulating, train_step
+from scripts.common.tunix_step import (
+    DONATED_ARGUMENTS,
+    LOSSES,
+    Batch,
+    accumulating,
+    recorded_step,
+    recording_gradient_norm,
+)
 from scripts.train.hosts import is_writer
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
@@ -28,6 +35,7 @@ from scripts.train.settings import TrainSettings, clamped_warmup
 from scripts.train.stopping import StopRequest
 from scripts.train.tunix_checkpoints import TunixCheckpoints
 from scripts.train.tunix_model import count_lora_parameters, place, trainable_model
+from scripts.train.tunix_recorder import Recorder
 
 
 def learning_rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
@@ -61,6 +69,10 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
     _buffered_train_metrics: peft_trainer.MetricsBuffer | None
     _jitted_train_step_fn: Any
     data_sharding: jax.sharding.Sharding
+    loss: Callable[..., jax.Array]
+    # Of the last micro-batch, on the device: see `recorded_step`.
+    sequence_nll: jax.Array
+    grad_norm: jax.Array
 
     def continue_with(self, checkpoints: TunixCheckpoints) -> int:
         """Hands saving over to `checkpoints`, after going back to the newest; returns the micro-batches it has seen."""
@@ -74,7 +86,10 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
         return jax.tree.map(place, input_data)
 
     def create_train_step_fn(self) -> Callable[..., Any]:
-        return train_step
+        return functools.partial(recorded_step, loss=self.loss)
+
+    def _post_process_train_step(self, aux: Any) -> None:
+        self.sequence_nll = aux
 
     def jit_train_and_eval_step(self, skip_jit: bool = False, cache_nnx_graph: bool = False) -> tuple[Any, Any]:
         """Tunix's, with the plan's donated arguments: Tunix donates the optimizer alone."""
@@ -90,37 +105,9 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
         """Hands the loss on at once. Tunix does it a step late: a run killed after a checkpoint would lack a row."""
         metrics, self._buffered_train_metrics = self._buffered_train_metrics, None
         if metrics is not None:
-            self.training_hooks.on_train_step_end(self, metrics.step + 1, float(metrics.loss))
-
-
-class Recorder(hooks.TrainingHooks):
-    """Adds up the losses of an optimizer step's micro-batches: a row of metrics, and the progress bar."""
-
-    def __init__(self, log: MetricsLog, schedule: optax.Schedule, step_ends: np.ndarray, progress: tqdm) -> None:
-        self._log = log
-        self._schedule = schedule
-        self._step_of_end = {int(end): step for step, end in enumerate(step_ends, start=1)}
-        self._progress = progress
-        self._loss = 0.0
-
-    def on_train_step_end(self, train_ctx: Any, train_step: int, train_loss: float) -> None:
-        self._loss += train_loss
-        step = self._step_of_end.get(train_step)
-        if step is None:
-            return
-        loss, self._loss = self._loss, 0.0
-        rate = float(self._schedule(step - 1))
-        self._log.add(step, loss, rate)
-        train_ctx.metrics_logger.log("", "loss", loss, metrics_logger.Mode.TRAIN, step)
-        train_ctx.metrics_logger.log("", "learning_rate", rate, metrics_logger.Mode.TRAIN, step)
-        self._progress.set_postfix(loss=f"{loss:.3f}", lr=f"{rate:.1e}", refresh=False)
-        self._progress.update()
-
-    def on_train_start(self, train_ctx: Any) -> None: ...
-    def on_train_end(self, train_ctx: Any) -> None: ...
-    def on_train_step_start(self, train_ctx: Any) -> None: ...
-    def on_eval_step_start(self, train_ctx: Any) -> None: ...
-    def on_eval_step_end(self, train_ctx: Any, eval_loss: float) -> None: ...
+            (self.grad_norm,), _ = metrics.additional_metrics["grad_norm"]
+            (loss,) = metrics.losses
+            self.training_hooks.on_train_step_end(self, metrics.step + 1, loss)
 
 
 def process_part(mesh: jax.sharding.Mesh) -> tuple[int, int]:
@@ -141,7 +128,9 @@ def run_training(
     schedule = learning_rate_schedule(settings, len(plan.steps))
     with mesh:
         model = trainable_model(settings, base_folder, mesh)
-        optimizer = optax.adamw(schedule, weight_decay=settings.weight_decay)
+        optimizer = optax.chain(
+            recording_gradient_norm(settings.max_grad_norm), optax.adamw(schedule, weight_decay=settings.weight_decay)
+        )
         trainer = MicroBatchTrainer(
             model,
             accumulating(optimizer, plan.micro_batches_per_step),
@@ -150,6 +139,7 @@ def run_training(
                 metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state.folder / "tensorboard")),
             ),
         )
+        trainer.loss = LOSSES[settings.cross_entropy]
         place(trainer.optimizer, mesh, "optimizer")
         trainer.data_sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(tunix_gemma4.MESH_AXES[0]))
         # Otherwise Tunix would read its way to the place where the checkpoint was made.
@@ -158,6 +148,7 @@ def run_training(
         position = trainer.continue_with(checkpoints)
         done = int(np.searchsorted(step_ends, position, side="right"))
         log = MetricsLog(state.folder / METRICS, done, rows, plan)
+        checkpoints.on_saved = log.saved
         progress = tqdm(
             total=len(plan.steps), initial=done, desc=f"train {settings.arm}", unit="step", disable=not is_writer()
         )

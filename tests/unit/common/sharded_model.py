@@ -69,6 +69,13 @@ def main() -> None:
         "kernel_lora_b": shard(layer.mlp.gate_proj.kernel_lora_b),
         "w_lora_a": shard(layer.attn.attn_vec_einsum.w_lora_a),
     }
+    kernel = small_layer.mlp.gate_proj.kernel.array
+    in_bits = sum(
+        part.get_value().size * jax.dtypes.itemsize_bits(part.get_value().dtype)
+        for part in (kernel.qvalue, kernel.scale)
+    )
+    # Float32 scales: with bfloat16's, as of a model in bfloat16, it is half of what they add.
+    found["share_of_bfloat16"] = in_bits / (16 * layer.mlp.gate_proj.kernel.get_value().size)
     found["four_bit_shards"] = {
         "gate_proj": shard(small_layer.mlp.gate_proj.kernel.array.qvalue),
         "attn_vec_einsum": shard(small_layer.attn.attn_vec_einsum.w.array.qvalue),

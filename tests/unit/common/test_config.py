@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.common.config import schema_problems, validate_config
@@ -369,6 +369,7 @@ def test_a_hardware_name_must_fit_a_file_name() -> None:
     assert found.startswith("resources/hardware.yaml: 'a/b': not a name")
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=3), lambda x: st.lists(x, max_size=2)))
 def test_any_wrong_value_gives_lines_and_never_a_crash(value: Any) -> None:
     for key in ("train", "arms", "seeds"):

@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tunix.models.gemma4.model import ModelConfig, create_kv_cache_sharing_patterns
 
@@ -106,6 +106,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         model_config(text, "float32")
 
 
+@settings(deadline=None)
 @given(layers=st.integers(4, 120), data=st.data())
 def test_tunix_counts_as_many_shared_layers_as_config_json(layers: int, data: st.DataObject) -> None:
     shared = data.draw(st.integers(0, layers - 2))

@@ -87,6 +87,11 @@ def test_the_published_architecture_needs_no_change(on_four_devices: dict) -> No
     assert on_four_devices["reasons_of_mini_in_four_bits"] == ["tp = 4 does not divide 3"]
 
 
+def test_four_bit_weights_take_about_a_quarter_of_bfloat16s(on_four_devices: dict) -> None:
+    """4 bits a weight, and a scale for 128: in one on an accelerator; a CPU keeps each in a byte."""
+    assert on_four_devices["share_of_bfloat16"] == pytest.approx((4 + 32 / 128) / 16)
+
+
 def test_factors_and_four_bit_weights_are_split_over_the_devices(on_four_devices: dict) -> None:
     assert on_four_devices["mini_shards"] == {"kernel_lora_b": [4, 96], "w_lora_a": [2, 32, 4]}
     assert on_four_devices["four_bit_shards"] == {"gate_proj": [128, 96], "attn_vec_einsum": [2, 32, 128]}

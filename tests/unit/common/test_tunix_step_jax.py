@@ -103,3 +103,25 @@ def test_chunked_cross_entropy_is_the_plain_one_in_value_and_gradient(
     for one, other in pairs:
         assert float(jnp.abs(one).max()) > 0
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-5 * float(jnp.abs(one).max()))
+
+
+def test_the_gradients_norm_is_kept_and_clipped_only_if_asked() -> None:
+    gradient = {"w": jnp.array([3.0, 4.0])}
+    for max_norm, expected in ((None, [3.0, 4.0]), (10.0, [3.0, 4.0]), (1.0, [0.6, 0.8])):
+        transformation = tunix_step.recording_gradient_norm(max_norm)
+        updates, state = transformation.update(gradient, transformation.init(gradient))
+        np.testing.assert_allclose(updates["w"], expected, rtol=1e-6)
+        assert float(state.norm) == pytest.approx(5.0)
+
+
+def test_the_whole_samples_targets_are_all_tokens_but_each_first() -> None:
+    positions, documents = jnp.array([[0, 1, 2, 0, 1, 0, 1]]), jnp.array([[1, 1, 1, 2, 2, 0, 0]])
+    np.testing.assert_array_equal(tunix_step.sequence_weights(positions, documents), [[0, 1, 1, 0, 1, 0, 0]])
+
+
+def test_two_weights_of_a_token_give_two_sums(model: gemma4.Gemma4, batch: tunix_step.Batch) -> None:
+    tokens, positions, documents, weights = arguments(batch)
+    both = jnp.stack([weights, 2 * weights])
+    for loss in (tunix_step.answer_loss, tunix_step.chunked_answer_loss):
+        one = float(loss(model, tokens, positions, documents, weights))
+        assert loss(model, tokens, positions, documents, both).tolist() == pytest.approx([one, 2 * one], rel=1e-5)

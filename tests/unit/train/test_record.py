@@ -7,7 +7,7 @@ import pytest
 from scripts.common.batching import BatchingSettings, BatchPlan, MicroBatch
 from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import TokenRows
-from scripts.train.record import MetricsLog, summarize
+from scripts.train.record import MetricsLog, StepResult, summarize
 from scripts.train.settings import TrainSettings
 
 TRAIN = TrainSettings(
@@ -20,16 +20,23 @@ ROWS = TokenRows.from_lists([[1] * length for length in (10, 20, 30, 40)], [1] *
 PLAN = BatchPlan([[MicroBatch(100 if index == 2 else 50, ((index,),))] for index in range(4)], samples_per_step=1)
 
 
+def result(loss: float) -> StepResult:
+    return StepResult(loss=loss, learning_rate=0.1, sequence_nll=58.0, grad_norm=1.0)
+
+
 def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     first = MetricsLog(path, 0, ROWS, PLAN)
     for step in (1, 2, 3):
-        first.add(step, loss=float(step), learning_rate=0.1)
+        first.add(step, result(float(step)))
     resumed = MetricsLog(path, 2, ROWS, PLAN)
-    resumed.add(3, loss=9.0, learning_rate=0.1)
+    resumed.saved(0.5)
+    resumed.add(3, result(9.0))
     assert [row["loss"] for row in resumed.rows] == [1.0, 2.0, 9.0]
     assert resumed.rows[2]["real_tokens"] == 30
     assert resumed.rows[2]["padded_tokens"] == 100
+    assert resumed.rows[2]["save_sec"] == 0.5
+    assert resumed.rows[2]["sequence_loss"] == pytest.approx(58.0 / 29)
     assert resumed.rows[2]["elapsed_sec"] >= first.rows[1]["elapsed_sec"]
     assert len(path.read_text().splitlines()) == 3
 
@@ -38,9 +45,9 @@ def test_a_step_is_marked_when_its_process_has_not_met_its_shape(tmp_path: Path)
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, 0, ROWS, PLAN)
     for step in (1, 2, 3):
-        log.add(step, loss=1.0, learning_rate=0.1)
+        log.add(step, result(1.0))
     resumed = MetricsLog(path, 3, ROWS, PLAN)
-    resumed.add(4, loss=1.0, learning_rate=0.1)
+    resumed.add(4, result(1.0))
     assert [row["new_shape_in_process"] for row in resumed.rows] == [True, False, True, True]
 
 
@@ -54,12 +61,16 @@ def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None
             "real_tokens": 10 * step,
             "padded_tokens": 100,
             "elapsed_sec": seconds,
+            "sequence_loss": 2.0 * step,
+            "compile_sec": 4.0 if step in (1, 6) else 0.0,
+            "save_sec": 0.25 if step == 5 else 0.0,
             "new_shape_in_process": step in (1, 6),
         }
         for step, seconds in enumerate(elapsed, start=1)
     ]
     log = MetricsLog(tmp_path / "metrics.jsonl", 0, ROWS, PLAN)
     log.rows, log.resumed_after_sec = rows, 15.0
+    log.saved(0.5)  # the checkpoint of the last step
     summary = summarize(log, TRAIN, process_sec=20.0)
     assert summary["samples"] == 96
     assert summary["real_tokens"] == 10 * sum(range(1, 13))
@@ -67,6 +78,10 @@ def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None
     assert summary["timed_samples"] == 80
     assert summary["timed_sec"] == pytest.approx(10.0)
     assert summary["new_shapes_sec"] == pytest.approx(22.0)
-    assert summary["start_sec"] == pytest.approx(20.0 - 17.0)
+    assert summary["start_sec"] == pytest.approx(20.0 - 17.0 - 0.5)
+    assert summary["compile_sec"] == pytest.approx(8.0)
+    assert summary["save_sec"] == pytest.approx(0.75)
+    assert summary["train_sec"] == pytest.approx(32.0 - 8.0 - 0.25)
     assert summary["wall_clock_sec"] == pytest.approx(3.0 + 32.0)
+    assert summary["final_sequence_loss"] == pytest.approx(2 * sum(range(3, 13)) / 10)
     assert summary["final_loss"] == pytest.approx(sum(range(3, 13)) / 10)

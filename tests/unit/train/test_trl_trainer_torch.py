@@ -16,7 +16,7 @@ from scripts.common.batching import BatchingMode
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings
 from scripts.train import train_trl, trl_trainer
-from scripts.train.trl_trainer import Recorder, answer_loss, peft_config, step_tensors
+from scripts.train.trl_trainer import Recorder, peft_config, step_tensors, weighted_nll
 from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
 from tests.unit.train.tiny_rows import TINY_ROWS, tiny_plan
 from tests.unit.train.tiny_run import TinyRun, make_inputs
@@ -25,7 +25,7 @@ MINI = Path("resources/mini/model")
 
 
 def test_the_loss_is_a_mean_per_sample_then_over_samples() -> None:
-    loss = answer_loss(torch.from_numpy(LOGITS), torch.from_numpy(TOKENS), torch.from_numpy(WEIGHTS))
+    (loss,) = weighted_nll(torch.from_numpy(LOGITS), torch.from_numpy(TOKENS), torch.from_numpy(WEIGHTS))
     assert loss.item() == pytest.approx(expected_loss(), rel=1e-5)
 
 
@@ -48,7 +48,7 @@ def loss_and_gradient(model: peft.PeftModel, mode: BatchingMode, rows: int, proc
     for process in range(processes):
         for batch in step_tensors(TINY_ROWS, plan, process, processes)["micro_batches"]:
             logits = model(input_ids=batch["tokens"], position_ids=batch["positions"], use_cache=False).logits
-            loss = answer_loss(logits, batch["tokens"], batch["loss_weights"])
+            (loss,) = weighted_nll(logits, batch["tokens"], batch["loss_weights"])
             loss.backward()
             total += loss.item()
     gradients = [parameter.grad.ravel() for parameter in model.parameters() if parameter.requires_grad]
