@@ -34,6 +34,7 @@ rule archive:
         models=arm_files("models/{arm}/seed{seed}/manifest.json", TRAINED_ARMS),
         merge_checks=arm_files("merge_checks/{arm}/seed{seed}.json", TRAINED_ARMS),
         samples=arm_files("samples/{arm}/seed{seed}.jsonl"),
+        generations=arm_files("samples/{arm}/seed{seed}.record.json"),
         verdicts=arm_files("verdicts/{arm}/seed{seed}.jsonl"),
         failures=arm_files("verdicts/{arm}/seed{seed}.failures.jsonl"),
         simulations=arm_files("verdicts/{arm}/seed{seed}.report.json"),

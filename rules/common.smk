@@ -166,7 +166,7 @@ def arms_trained_with(backend):
 
 
 def hardware_kind(name, role):
-    """Kind (cpu, gpu, tpu) of the hardware that an arm uses to `train` or to `serve`."""
+    """Kind (cpu, gpu, tpu) of the hardware that an arm uses to `train`, `generate` or `serve`."""
     return HARDWARE[arm(name)[role]["hardware"]]["kind"]
 
 
@@ -222,24 +222,51 @@ def served_check_settings(wildcards):
     )
 
 
-def generate_settings(wildcards):
-    """What decides an arm's answers to the problems."""
+def arms_generated_by(engine):
+    """Names of the arms whose answers are `served`, or come from another engine, as a wildcard constraint."""
+    found = [entry["name"] for entry in ARMS if entry.get("generate", {"backend": "served"})["backend"] == engine]
+    return "|".join(found) or "(?!)"
+
+
+def sampled_answers(wildcards):
+    """What decides an arm's answers to the problems, whatever engine samples them."""
     verilog = config["verilog"]
-    server = arm_server(wildcards.arm)
-    if config["chat"]["template"] != "model":
-        # The requests bring the template, so that no server's image or model folder has to.
-        server["extra_args"] = [*server.get("extra_args", []), "--trust-request-chat-template"]
-    return settings(
-        chat=config["chat"],
-        samples_per_problem=verilog["samples_per_problem"],
-        requests_in_flight=verilog["requests_in_flight"],
-        sampling={
+    return {
+        "chat": config["chat"],
+        "prompt": {"variant": verilog["prompt"], "examples": verilog["prompt_examples"]},
+        "samples_per_problem": verilog["samples_per_problem"],
+        "sampling": {
             "temperature": verilog["temperature"],
             "top_p": verilog["top_p"],
             "max_new_tokens": verilog["max_new_tokens"],
             "seed": int(wildcards.seed),
         },
-        server=server,
+    }
+
+
+def generate_settings(wildcards):
+    """What decides the answers of an arm that is asked through its server."""
+    server = arm_server(wildcards.arm)
+    if config["chat"]["template"] != "model":
+        # The requests bring the template, so that no server's image or model folder has to.
+        server["extra_args"] = [*server.get("extra_args", []), "--trust-request-chat-template"]
+    return settings(
+        **sampled_answers(wildcards), requests_in_flight=config["verilog"]["requests_in_flight"], server=server
+    )
+
+
+def generate_tunix_settings(wildcards):
+    """What decides the answers of an arm that Tunix's sampler gives."""
+    engine = arm(wildcards.arm)["generate"]
+    return settings(
+        **sampled_answers(wildcards),
+        engine={
+            "hardware": engine["hardware"],
+            "hardware_kind": hardware_kind(wildcards.arm, "generate"),
+            "mesh": engine["mesh"],
+            "dtype": config["serve"]["dtype"],
+            "batch_size": engine["batch_size"],
+        },
     )
 
 

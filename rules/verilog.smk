@@ -47,11 +47,14 @@ rule generate:
         prompts=PROMPT_FILES,
         lock="envs/torch.txt",
     output:
-        in_run("samples/{arm}/seed{seed}.jsonl"),
+        samples=in_run("samples/{arm}/seed{seed}.jsonl"),
+        record=in_run("samples/{arm}/seed{seed}.record.json"),
     log:
         in_run("logs/generate/{arm}-seed{seed}.log"),
     benchmark:
         in_run("benchmarks/generate/{arm}-seed{seed}.tsv")
+    wildcard_constraints:
+        arm=arms_generated_by("served"),
     resources:
         accelerator=1,
     params:
@@ -63,7 +66,36 @@ rule generate:
     shell:
         "python envs/launch.py torch python -m scripts.verilog.generate --settings {params.settings:q}"
         " --model {input.model} --problems {params.problems_dir:q} --state {params.state}"
-        " --server-log {params.server_log} --output {output} 2>&1 | tee {log}"
+        " --server-log {params.server_log} --output {output.samples} --record {output.record} 2>&1 | tee {log}"
+
+
+rule generate_tunix:
+    """Samples answers to every problem with Tunix's sampler, from the same weights."""
+    input:
+        model=lambda wc: model_manifest(wc.arm, wc.seed),
+        merge_check=lambda wc: merge_check(wc.arm, wc.seed),
+        prompts=PROMPT_FILES,
+        lock="envs/jax.txt",
+    output:
+        samples=in_run("samples/{arm}/seed{seed}.jsonl"),
+        record=in_run("samples/{arm}/seed{seed}.record.json"),
+    log:
+        in_run("logs/generate/{arm}-seed{seed}.log"),
+    benchmark:
+        in_run("benchmarks/generate/{arm}-seed{seed}.tsv")
+    wildcard_constraints:
+        arm=arms_generated_by("tunix"),
+    resources:
+        accelerator=1,
+    params:
+        code=code("scripts.verilog.generate_tunix"),
+        settings=generate_tunix_settings,
+        problems_dir=lambda wc, input: str(Path(input.prompts[0]).parent),
+        state=in_run("state/generate"),
+    shell:
+        "python envs/launch.py jax python -m scripts.verilog.generate_tunix --settings {params.settings:q}"
+        " --model {input.model} --problems {params.problems_dir:q} --state {params.state}"
+        " --output {output.samples} --record {output.record} 2>&1 | tee {log}"
 
 
 rule simulate:

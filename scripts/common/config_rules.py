@@ -182,14 +182,17 @@ def _arm_problems(
             f"{path}.serve.model_id: found {arm['serve']['model_id']!r} in a tuned arm, expected null: it would serve "
             "the untuned model under the arm's name"
         )
-    for role in ("train", "serve"):
-        if arm[role] is None:
+    for role in ("train", "generate", "serve"):
+        if arm.get(role) is None:
             continue
         name = arm[role]["hardware"]
         if name not in hardware:
             near = nearest(name, list(hardware))
             hint = f"did you mean {near}?" if near else f"known: {', '.join(hardware)}"
             yield f"{path}.{role}.hardware: found {name!r}, expected an entry of {hardware_file}; {hint}"
+            continue
+        if role == "generate":
+            yield from _mesh_problems(f"{path}.generate", arm["generate"], hardware[name])
             continue
         cost = config["cost"]
         if name not in cost["regions"] and price_paid(hardware[name], cost, name) is None:
@@ -209,12 +212,7 @@ def _train_problems(path: str, train: dict[str, Any], shared: dict[str, Any], en
     if train["backend"] == "trl" and shared["quantization"] is not None:
         yield f"train.quantization: found {shared['quantization']}, expected null: {path} trains with trl, without it"
     if train["backend"] == "tunix":
-        mesh = train["mesh"]
-        if accelerator and mesh["fsdp"] * mesh["tp"] != entry["chips"]:
-            yield (
-                f"{path}.mesh: found {mesh['fsdp']} x {mesh['tp']} = {mesh['fsdp'] * mesh['tp']} devices, "
-                f"expected the {entry['chips']} chips of {train['hardware']}"
-            )
+        yield from _mesh_problems(path, train, entry)
     elif entry["kind"] == "tpu":
         yield f"{path}.backend: found trl on {train['hardware']}, expected kind cpu or gpu: TRL does not run on a TPU"
     elif accelerator and train["processes"] > entry["chips"]:
@@ -223,6 +221,15 @@ def _train_problems(path: str, train: dict[str, Any], shared: dict[str, Any], en
             f"of {train['hardware']}"
         )
     yield from _batch_problems(path, train, shared)
+
+
+def _mesh_problems(path: str, part: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    mesh = part["mesh"]
+    if entry["kind"] != "cpu" and mesh["fsdp"] * mesh["tp"] != entry["chips"]:
+        yield (
+            f"{path}.mesh: found {mesh['fsdp']} x {mesh['tp']} = {mesh['fsdp'] * mesh['tp']} devices, "
+            f"expected the {entry['chips']} chips of {part['hardware']}"
+        )
 
 
 def _batch_problems(path: str, train: dict[str, Any], shared: dict[str, Any]) -> Iterator[str]:

@@ -49,8 +49,9 @@ async def ask_all(
     conversation: Conversation,
     sampling: Sampling,
     requests_in_flight: int,
+    engine: str,
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yields a row for each request as soon as its answer is there, in no order.
+    """Yields a row for each request as soon as its answer is there, in no order; `engine` names what answers.
 
     The first request that fails for good, after retries of what may pass, ends the others with a UserError.
     """
@@ -61,7 +62,7 @@ async def ask_all(
 
         async def limited(request: Request) -> dict[str, Any]:
             async with room:
-                return await ask(client, model_name, request, conversation, sampling)
+                return {**await ask(client, model_name, request, conversation, sampling), "engine": engine}
 
         tasks = [asyncio.create_task(limited(request)) for request in requests]
         try:

@@ -20,6 +20,7 @@ from scripts.verilog import letters
 from scripts.verilog.bench import TOP, HiddenBench, hide, new_nonces
 from scripts.verilog.extract import extract_module
 from scripts.verilog.icarus import Expectation, Harness, Judgement
+from scripts.verilog.prompts import interface
 from scripts.verilog.verdicts import Verdict
 from scripts.verilog.workers import Task, judge_all
 
@@ -58,7 +59,10 @@ def evaluate(
     A judgement is kept in the folder `state` the moment it is there; a run that was killed makes only the others.
     Raises UserError if no reference passes.
     """
-    codes = {(answer.problem, answer.sample): extract_module(answer.text) for answer in answers}
+    interfaces = {problem.name: interface(problem.prompt) for problem in problems}
+    codes = {
+        (answer.problem, answer.sample): extract_module(answer.text, interfaces[answer.problem]) for answer in answers
+    }
     with file_lock(state / "lock"), icarus_workers(settings.sandboxed, jobs) as workers:
         store = JsonlStore[Key](state / "judgements.jsonl", lambda row: (row["problem"], row["sha256"]))
         harness = Harness(workers.sandbox, settings.timeout_sec, settings.memory_bytes)

@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from scripts.common.chat_format import ChatFormat
 from scripts.common.errors import entry_point
-from scripts.common.files import file_lock, read_manifest, write_jsonl
+from scripts.common.files import file_lock, read_manifest, write_json, write_jsonl
 from scripts.common.model_server import model_server
 from scripts.common.problems import read_problems
+from scripts.common.provenance import provenance
 from scripts.common.server_settings import ServerSettings
 from scripts.common.settings import parse_settings
-from scripts.verilog.sampling import Request, SampleStore, Sampling, samples_fingerprint, wanted
+from scripts.verilog.prompts import PromptStyle
+from scripts.verilog.sampling import Request, SampleStore, Sampling, samples_fingerprint, summary_of, wanted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,7 @@ class GenerateSettings:
     samples_per_problem: int
     requests_in_flight: int
     chat: ChatFormat
+    prompt: PromptStyle
     sampling: Sampling
     server: ServerSettings
 
@@ -45,7 +48,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--problems", type=Path, required=True, help="folder in VerilogEval's layout")
     parser.add_argument("--state", type=Path, required=True, help="folder of side folders with finished samples")
     parser.add_argument("--server-log", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="samples, one a row")
+    parser.add_argument("--record", type=Path, required=True, help="output: sampling, engine, counts, provenance")
     return parser.parse_args(argv)
 
 
@@ -62,11 +66,11 @@ def generate_missing(
 
     conversation = Conversation(AutoTokenizer.from_pretrained(model.parent), settings.chat)
 
-    async def collect(base_url: str, model_name: str) -> None:
+    async def collect(base_url: str, model_name: str, engine: str) -> None:
         done = len(requests) - len(missing)
         with tqdm(total=len(requests), initial=done, desc="generate", unit="sample", mininterval=1) as progress:
             async for row in ask_all(
-                base_url, model_name, missing, conversation, settings.sampling, settings.requests_in_flight
+                base_url, model_name, missing, conversation, settings.sampling, settings.requests_in_flight, engine
             ):
                 store.append(row)
                 progress.update()
@@ -75,7 +79,7 @@ def generate_missing(
         print(
             f"the server was up after {server.startup_sec:.0f} s; {len(missing)} of {len(requests)} samples to ask for"
         )
-        asyncio.run(collect(server.base_url, server.model_name))
+        asyncio.run(collect(server.base_url, server.model_name, f"vllm {server.vllm_version or 'unknown'}"))
 
 
 @entry_point
@@ -83,14 +87,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(GenerateSettings, args.settings)
     problems = read_problems(args.problems)
-    requests = wanted(problems, settings.samples_per_problem, settings.sampling.seed)
+    requests = wanted(problems, settings.prompt, settings.samples_per_problem, settings.sampling.seed)
     manifest = read_manifest(args.model)
-    key = samples_fingerprint(manifest, settings.chat, settings.sampling, dataclasses.asdict(settings.server), problems)
+    key = samples_fingerprint(manifest, settings.chat, settings.sampling, dataclasses.asdict(settings.server), requests)
     folder = args.state / key
     with file_lock(folder / "lock"):
         store = SampleStore(folder / "samples.jsonl")
         generate_missing(settings, args.model, requests, store, args.server_log)
-        write_jsonl(args.output, (store.rows[request.problem, request.sample] for request in requests))
+        rows = [store.rows[request.problem, request.sample] for request in requests]
+    write_jsonl(args.output, rows)
+    record = {**summary_of(rows), "provenance": provenance("scripts.verilog.generate", dataclasses.asdict(settings))}
+    write_json(args.record, record)
 
 
 if __name__ == "__main__":

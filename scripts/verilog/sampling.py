@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from scripts.common.chat_format import ChatFormat
 from scripts.common.files import fingerprint
 from scripts.common.jsonl_store import JsonlStore
 from scripts.common.problems import Problem
+from scripts.verilog.prompts import PromptStyle, user_text
 
 SampleKey = tuple[str, int]
 
@@ -47,12 +49,25 @@ def sample_seed(seed: int, problem: str, sample: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def wanted(problems: Sequence[Problem], samples_per_problem: int, seed: int) -> list[Request]:
+def wanted(problems: Sequence[Problem], style: PromptStyle, samples_per_problem: int, seed: int) -> list[Request]:
     """All requests, sorted by problem and sample."""
     return [
-        Request(problem.name, sample, problem.prompt, sample_seed(seed, problem.name, sample))
+        Request(problem.name, sample, user_text(problem.prompt, style), sample_seed(seed, problem.name, sample))
         for problem in sorted(problems, key=lambda problem: problem.name)
         for sample in range(samples_per_problem)
+    ]
+
+
+def batches(requests: Sequence[Request], size: int) -> list[list[Request]]:
+    """`requests` in batches of one sample index each, at most `size` long, for an engine whose draws depend on a whole
+    batch: each carries the seed of its first request, and more samples a problem leave the earlier batches alone."""
+    by_sample: dict[int, list[Request]] = {}
+    for request in requests:
+        by_sample.setdefault(request.sample, []).append(request)
+    return [
+        [dataclasses.replace(request, seed=group[start].seed) for request in group[start : start + size]]
+        for _, group in sorted(by_sample.items())
+        for start in range(0, len(group), size)
     ]
 
 
@@ -60,18 +75,18 @@ def samples_fingerprint(
     model: Mapping[str, Any],
     chat: ChatFormat,
     sampling: Sampling,
-    server: Mapping[str, Any],
-    problems: Sequence[Problem],
+    engine: Mapping[str, Any],
+    requests: Sequence[Request],
 ) -> str:
-    """Key of the side folder: everything that a sample depends on. `model` is the model's manifest; of the `server` its
-    patience is left out. The number of samples is no part of it: asking for more keeps those there are."""
+    """Key of the side folder: everything that a sample depends on. `model` is the model's manifest; of the `engine`'s
+    settings its patience is left out. The number of samples is no part of it: asking for more keeps those there are."""
     return fingerprint(
         {
             "model": {name: entry["sha256"] for name, entry in model["files"].items()},
             "chat": dataclasses.asdict(chat),
             "sampling": dataclasses.asdict(sampling),
-            "server": {key: value for key, value in server.items() if key != "startup_timeout_sec"},
-            "prompts": {problem.name: problem.prompt for problem in problems},
+            "engine": {key: value for key, value in engine.items() if key != "startup_timeout_sec"},
+            "prompts": dict(sorted({request.problem: request.prompt for request in requests}.items())),
         }
     )
 
@@ -84,3 +99,14 @@ class SampleStore(JsonlStore[SampleKey]):
 
     def missing(self, requests: Sequence[Request]) -> list[Request]:
         return [request for request in requests if (request.problem, request.sample) not in self.rows]
+
+
+def summary_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a record of generation says of its samples: engines, ends, and tokens written."""
+    tokens = [row["completion_tokens"] for row in rows]
+    return {
+        "samples": len(rows),
+        "engines": dict(sorted(collections.Counter(row["engine"] for row in rows).items())),
+        "finish_reasons": dict(sorted(collections.Counter(row["finish_reason"] for row in rows).items())),
+        "completion_tokens": {"total": sum(tokens), "mean": sum(tokens) / len(tokens), "most": max(tokens)},
+    }

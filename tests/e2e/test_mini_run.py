@@ -148,6 +148,9 @@ def read(path: Path) -> Any:
     [
         ("bench/*.json", "bench", 3),
         ("scores/*/*.json", "score", 3),
+        ("samples/*/*.record.json", "generation", 3),
+        ("comparisons.json", "comparisons", 1),
+        ("published_evaluation.json", "published_evaluation", 1),
         ("costs.json", "costs", 1),
         ("train/*/*/run.json", "train_run", 2),
         ("merge_checks/*/seed0.json", "merge_check", 2),

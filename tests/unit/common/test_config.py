@@ -247,6 +247,16 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ),
         ({"plan": {"slice": "v5p-9"}}, "plan.slice: found slice 'v5p-9': unknown (v5p counts TensorCores"),
         (
+            arms(
+                1, generate={"backend": "tunix", "hardware": "tpu-v5p-8", "mesh": {"fsdp": 2, "tp": 4}, "batch_size": 8}
+            ),
+            "arms[1].generate.mesh: found 2 x 4 = 8 devices, expected the 4 chips of tpu-v5p-8",
+        ),
+        (
+            arms(1, generate={"backend": "tunix", "hardware": "laptop", "mesh": {"fsdp": 1, "tp": 1}, "batch_size": 0}),
+            "arms[1].generate.batch_size: found 0, expected an integer of at least 1 (answers sampled at a time [samples])",
+        ),
+        (
             {"plan": {"preflight_arm": "tpv"}},
             "plan.preflight_arm: found 'tpv', expected one of the arms base, tpu, gpu",
         ),

@@ -20,6 +20,7 @@ from transformers import AutoTokenizer
 from scripts.common.files import read_jsonl, write_manifest
 from scripts.common.model_server import Server
 from scripts.verilog import generate
+from scripts.verilog.prompts import PromptStyle, user_text
 from scripts.verilog.sampling import sample_seed
 from tests.unit.common.tools import ROOT
 from tests.unit.verilog.fake_chat_server import FakeChatServer
@@ -29,6 +30,7 @@ SETTINGS = {
     "samples_per_problem": 3,
     "requests_in_flight": 2,
     "chat": {"template": "model", "system_prompt": None},
+    "prompt": {"variant": "problem", "examples": 0},
     "sampling": {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 64, "seed": 5},
     "server": {
         "backend": "native", "hardware_kind": "cpu", "tensor_parallel_size": 1, "max_model_len_tokens": 512,
@@ -73,6 +75,7 @@ class Step:
             "state": self.folder / "state/generate",
             "server-log": self.folder / "logs/server.log",
             "output": self.folder / "samples.jsonl",
+            "record": self.folder / "record.json",
         }
         return [text for key, value in flags.items() for text in (f"--{key}", str(value))]
 
@@ -110,6 +113,30 @@ def test_every_problem_gets_its_samples_in_order(step: Step) -> None:
         assert row["seed"] == sample_seed(5, row["problem"], row["sample"])
         assert row["text"].endswith(f"by {row['seed']}")
         assert row["completion_tokens"] == 7
+
+
+def test_the_record_says_how_the_samples_came_about(step: Step, fake: FakeChatServer) -> None:
+    fake.finish_reason = "length"
+    step.run()
+    record = json.loads((step.folder / "record.json").read_text())
+    jsonschema.validate(record, json.loads((SCHEMAS / "generation.schema.json").read_text()))
+    assert record["engines"] == {"vllm unknown": 6}
+    assert record["finish_reasons"] == {"length": 6}
+    assert record["completion_tokens"] == {"total": 42, "mean": 7, "most": 7}
+    assert record["provenance"]["settings"]["sampling"] == SETTINGS["sampling"]
+
+
+@pytest.mark.parametrize("variant", ["verilog_eval", "published_hints"])
+def test_another_prompt_asks_for_all_again(step: Step, fake: FakeChatServer, variant: str) -> None:
+    step.run()
+    fake.requests.clear()
+    step.run(prompt={"variant": variant, "examples": 2})
+    assert len(fake.requests) == 6
+    (turn,) = fake.requests[0]["messages"]
+    assert turn["content"] == user_text(
+        (PROBLEMS / f"{NAME}_prompt.txt").read_text(),
+        PromptStyle(variant, 2),  # type: ignore[arg-type]
+    )
 
 
 def test_the_prompt_is_the_users_turn_and_the_sampling_is_asked_for(step: Step, fake: FakeChatServer) -> None:
