@@ -135,6 +135,7 @@ rule score:
     input:
         verdicts=in_run("verdicts/{arm}/seed{seed}.jsonl"),
         report=in_run("verdicts/{arm}/seed{seed}.report.json"),
+        generation=in_run("samples/{arm}/seed{seed}.record.json"),
         problems=PROBLEM_FILES,
         lock="envs/analysis.txt",
     output:
@@ -155,7 +156,7 @@ rule score:
     shell:
         "python envs/launch.py analysis python -m scripts.verilog.score --settings {params.settings:q}"
         " --verdicts {input.verdicts} --report {input.report} --problems {params.problems_dir:q}"
-        " --output {output} > {log} 2>&1"
+        " --generation {input.generation} --output {output} > {log} 2>&1"
 
 
 rule compare:

@@ -64,6 +64,10 @@ def _serving_differences(results: Results, arms: Sequence[Arm]) -> Iterator[str]
         "Icarus Verilog version",
         {arm.name: [score["icarus_version"] for score in results.scores[arm.name]] for arm in arms},
     )
+    yield from _differing(
+        "Engine that sampled the answers",
+        {arm.name: [name for score in results.scores[arm.name] for name in score["engines"]] for arm in arms},
+    )
     yield from _differing("Serving backend", {arm.name: [arm.serve_backend] for arm in arms})
 
 

@@ -71,6 +71,7 @@ def evaluation_table(results: Results, comparisons: Numbers, settings: Settings)
         "pass@k is the unbiased estimator over the samples of a problem, averaged over problems; its interval is a "
         "bootstrap over problems. The ceiling is the share of problems whose own reference passes its bench.",
         f"Simulated by Icarus Verilog {' and '.join(simulators)}.",
+        f"Answers were sampled by {_engines(results, settings)}.",
         *seed_notes(rows),
     ]
     if unsolvable:
@@ -207,6 +208,17 @@ def problems_table(results: Results, settings: Settings) -> Table:
     notes = ["Share of samples that pass.", *seed_notes(rows)]
     notes += scale_notes("Served", results, settings.arms, settings.hardware)
     return _table("problems", "Evaluation: every problem", rows, settings, notes)
+
+
+def _engines(results: Results, settings: Settings) -> str:
+    """What sampled the answers: once where it is the same for all arms."""
+    engines = {
+        arm.name: ", ".join(dict.fromkeys(name for score in results.scores[arm.name] for name in score["engines"]))
+        for arm in settings.arms
+    }
+    if len(set(engines.values())) == 1:
+        return next(iter(engines.values()))
+    return "; ".join(f"{engine} ({name})" for name, engine in engines.items())
 
 
 def _table(name: str, title: str, rows: Sequence[Row], settings: Settings, notes: Sequence[str]) -> Table:

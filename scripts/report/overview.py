@@ -71,6 +71,7 @@ def _what_ran(
         ("Base model", _pinned(config["model"])),
         ("Training data", _pinned(config["data"])),
         ("Problems", config["verilog"]["problems"]),
+        ("Prompt", f"{config['verilog']['prompt']}, {config['verilog']['prompt_examples']} examples"),
         ("Training seeds", ", ".join(map(str, config["seeds"]))),
         ("Baseline of ratios", settings.baseline_arm),
         ("Machine", "; ".join(dict.fromkeys(machine_of(source) for source in sources))),

@@ -38,6 +38,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of ScoreSettings")
     parser.add_argument("--verdicts", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True, help="report of the simulations")
+    parser.add_argument("--generation", type=Path, required=True, help="record of the samples' generation")
     parser.add_argument("--problems", type=Path, required=True, help="folder in VerilogEval's layout")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(argv)
@@ -131,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         **numbers,
         "unsolvable_problems": unsolvable,
         "ceiling": 1 - len(unsolvable) / numbers["problems"],
+        "engines": read_json(args.generation)["engines"],
         "icarus_version": report["icarus_version"],
         "provenance": provenance("scripts.verilog.score", dataclasses.asdict(settings)),
     }

@@ -227,6 +227,7 @@ def score_json(arm: str, seed: int, problems: int = 32, skill: float = 0.5) -> d
         "by_category": by_category,
         "unsolvable_problems": [],
         "ceiling": 1.0,
+        "engines": {"vllm 0.32.0": 5 * problems},
         "icarus_version": "12.0",
         "provenance": provenance("scripts.verilog.score"),
     }

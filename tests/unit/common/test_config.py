@@ -254,7 +254,7 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ),
         (
             arms(1, generate={"backend": "tunix", "hardware": "laptop", "mesh": {"fsdp": 1, "tp": 1}, "batch_size": 0}),
-            "arms[1].generate.batch_size: found 0, expected an integer of at least 1 (answers sampled at a time [samples])",
+            "arms[1].generate.batch_size: found 0, expected an integer of at least 1 (answers sampled at a time",
         ),
         (
             {"plan": {"preflight_arm": "tpv"}},

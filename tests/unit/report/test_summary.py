@@ -22,7 +22,7 @@ CONFIG = {
     "seeds": [0, 1],
     "model": {"source": "some/model", "revision": "abc123"},
     "data": {"source": "corpus.jsonl", "revision": None},
-    "verilog": {"problems": "problems"},
+    "verilog": {"problems": "problems", "prompt": "problem", "prompt_examples": 0},
 }
 SETTINGS = parse_settings(Settings, json.dumps(synthetic_run.table_settings()))
 

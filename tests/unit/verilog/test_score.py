@@ -42,13 +42,14 @@ def rows(verdicts: dict[str, list[str]]) -> list[dict[str, Any]]:
 def run(folder: Path, verdicts: dict[str, list[str]], ks: list[int]) -> dict[str, Any]:
     write_jsonl(folder / "verdicts.jsonl", rows(verdicts))
     write_json(folder / "report.json", REPORT)
+    write_json(folder / "generation.json", {"engines": {"vllm 1": 4}})
     for name in {*verdicts, *REFERENCES}:
         for suffix, text in (("prompt.txt", "x"), ("ref.sv", REFERENCES.get(name, "x")), ("test.sv", "x")):
             (folder / "problems").mkdir(exist_ok=True)
             (folder / "problems" / f"{name}_{suffix}").write_text(text)
     flags = json.dumps({"arm": "tpu", "seed": 3, "pass_at_k": ks, "resampling": dataclasses.asdict(RESAMPLING)})
     files = ["--verdicts", "verdicts.jsonl", "--report", "report.json", "--output", "score.json"]
-    files += ["--problems", "problems"]
+    files += ["--problems", "problems", "--generation", "generation.json"]
     main(["--settings", flags, *[part if part.startswith("--") else str(folder / part) for part in files]])
     return json.loads((folder / "score.json").read_text())
 
@@ -83,6 +84,7 @@ def test_the_result_file(tmp_path: Path) -> None:
         },
         "unsolvable_problems": ["Prob002_b"],
         "ceiling": 0.5,
+        "engines": {"vllm 1": 4},
         "icarus_version": "11.0",
     }  # fmt: skip
 
@@ -141,7 +143,7 @@ def test_samples_of_a_problem_that_is_gone_are_one_line(tmp_path: Path, capsys: 
             ]
             + [
                 text
-                for key in ("verdicts.jsonl", "report.json", "problems")
+                for key in ("verdicts.jsonl", "report.json", "problems", "generation.json")
                 for text in (f"--{key.split('.')[0]}", str(tmp_path / key))
             ]
             + ["--output", str(tmp_path / "other.json")]
