@@ -252,7 +252,7 @@ def test_after_a_kill_only_the_missing_ones_are_asked_for(step: Step, fake: Fake
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (kept := list(step.folder.glob("state/generate/*/samples.jsonl"))) or kept[0].read_text().count("\n") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
