@@ -151,7 +151,7 @@ class CheckpointStore:
 
     def _not_written(self, position: int, error: Exception) -> str:
         return (
-            f"{self.folder}: checkpoint {position} could not be written ({_first_line(error)}; "
+            f"{self.folder}: checkpoint {position} could not be written ({_reason(error)}; "
             f"{_gb(shutil.disk_usage(self.folder).free)} free): mend that, then run the same again; it goes on at the "
             "checkpoint before"
         )
@@ -228,8 +228,11 @@ def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _reason(error: Exception) -> str:
+    """The system's words; tensorstore puts those at the end of a line with several paths."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition(": ")[2]
 
 
 def _gb(size_bytes: int) -> str:

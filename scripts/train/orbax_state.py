@@ -6,6 +6,9 @@ folder has to be shared between hosts, and all of them go on from the same check
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,7 @@ def host_arrays(state: dict[str, nnx.State]) -> dict[str, Any]:
 def write_arrays(folder: Path, arrays: dict[str, Any]) -> None:
     """Writes each part of `arrays` as an Orbax folder below `folder`, by this process alone."""
     for name, tree in arrays.items():
-        with _checkpointer() as checkpointer:
+        with _errors_raised_only(), _checkpointer() as checkpointer:
             checkpointer.save(str((folder / name).resolve()), ocp.args.PyTreeSave(tree))
 
 
@@ -62,6 +65,18 @@ def _read(folder: Path, like: Any) -> Any:
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
     with _checkpointer() as checkpointer:
         return checkpointer.restore(str(folder.resolve()), ocp.args.PyTreeRestore(like, restore_args=as_numpy))
+
+
+@contextlib.contextmanager
+def _errors_raised_only() -> Iterator[None]:
+    """Orbax logs the errors that it raises as well, each with a traceback: a full disk would take a page."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _checkpointer() -> ocp.Checkpointer:
