@@ -81,6 +81,7 @@ def logits_of_forms(args: argparse.Namespace, dtype: Dtype, probe: Probe) -> dic
     model = load_with_adapter(model, args.adapter.parent)
     modules = adapted_modules(model)
     logits["adapter"] = probe_logits(model, probe)
+    del model  # two at once may not fit
     model = load_model(args.merged_model.parent, dtype)
     logits["merged"] = probe_logits(model, probe)
     if dtype == "float32":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scripts.common.errors import UserError, entry_point
-from scripts.common.files import read_jsonl, read_manifest, write_manifest
+from scripts.common.files import MANIFEST_NAME, read_jsonl, read_manifest, write_manifest
 from scripts.common.settings import parse_settings
 
 
@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     step = choose(steps, settings.step, args.metrics)
     source, target = args.adapter.parent / steps[step], args.output.parent
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("manifest.json"))
+    # The newest lies in the folder itself, beside those of the other steps.
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(MANIFEST_NAME, *steps.values()))
     kept = {key: value for key, value in manifest.items() if key not in ("files", "steps")}
     write_manifest(target, {**kept, "step": step})
 

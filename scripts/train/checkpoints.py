@@ -73,6 +73,10 @@ class CheckpointStore:
             _warn(f"{self.folder}: no checkpoint can be used, training starts at its first step")
         return None
 
+    def kept(self) -> list[Checkpoint]:
+        """The checkpoints on this machine, newest first."""
+        return [Checkpoint(position, folder) for position, folder in self._local()]
+
     def write(self, position: int, fill: Callable[[Path], None], size_bytes: int) -> Checkpoint:
         """Makes the checkpoint of `position`: `fill` writes its files, about `size_bytes` in all, into a new folder.
 

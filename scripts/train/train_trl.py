@@ -21,12 +21,15 @@ from scripts.common.files import fingerprint, read_json, read_manifest, write_js
 from scripts.common.processes import die_with_parent
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.train.earlier_adapters import publish_earlier
 from scripts.train.mfu import model_flops_utilisation
 from scripts.train.record import summarize
 from scripts.train.run_state import RunState, open_run_state, run_key, state_folder
 from scripts.train.settings import TrainSettings
 from scripts.train.stopping import StopRequest
 
+# Of the checkpoints that the Trainer writes, those that PEFT reads.
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 PACKAGES = ("torch", "trl", "peft", "transformers", "accelerate")
 
 
@@ -78,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             adapter = args.output / "adapter"
             shutil.rmtree(adapter, ignore_errors=True)
             shutil.copytree(finished.adapter, adapter)
+            last = log.rows[-1]["step"]
+            kept = state.store.kept() if state.store else []
             write_manifest(
                 adapter,
                 {
@@ -85,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                     "lora": asdict(train.lora),
                     "base_source": base["source"],
                     "base_fingerprint": fingerprint(base["files"]),
-                    "step": log.rows[-1]["step"],
+                    "step": last,
+                    "steps": publish_earlier(adapter, kept, ADAPTER_FILES, last),
                 },
             )
     run = {

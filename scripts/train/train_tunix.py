@@ -12,12 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.common.errors import entry_point
 from scripts.common.files import fingerprint, read_json, read_manifest, write_json, write_manifest
 from scripts.common.jax_platform import MeshShape, choose_platform, use_compile_cache, use_xla_flags
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.train.checkpoints import Checkpoint
+from scripts.train.earlier_adapters import publish_earlier
 from scripts.train.hosts import is_writer, join_hosts, processes_from_environment, require_same
 from scripts.train.mfu import model_flops_utilisation
 from scripts.train.record import summarize
@@ -47,12 +50,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def publish(run: Path, tensors: Path, adapter_info: dict[str, object]) -> None:
-    """Copies the final checkpoint's LoRA tensors to `run`/adapter; its manifest is written last."""
+def publish(run: Path, tensors: Path, earlier: Sequence[Checkpoint], adapter_info: dict[str, Any]) -> None:
+    """Copies the LoRA tensors of the last checkpoint, and of the earlier ones, to `run`/adapter; its manifest is
+    written last."""
     adapter = run / "adapter"
     shutil.rmtree(adapter, ignore_errors=True)
-    shutil.copytree(tensors, adapter / "model_params")
-    write_manifest(adapter, adapter_info)
+    shutil.copytree(tensors, adapter / tensors.name)
+    steps = publish_earlier(adapter, earlier, [tensors.name], adapter_info["step"])
+    write_manifest(adapter, {**adapter_info, "steps": steps})
 
 
 @entry_point
@@ -85,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             }
             args.output.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(log.path, args.output / "metrics.jsonl")
-            publish(args.output, finished.adapter, adapter_info)
+            publish(args.output, finished.adapter, state.store.kept() if state.store else [], adapter_info)
     run = {
         "arm": train.arm,
         "seed": train.seed,

@@ -13,10 +13,10 @@ from scripts.merge.choose_adapter import main
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """The adapters of three steps, as training leaves them."""
-    for step in (100, 200, 230):
-        (tmp_path / f"adapter/step{step}/model_params").mkdir(parents=True)
-        (tmp_path / f"adapter/step{step}/model_params/factors").write_text(str(step))
-    steps = {str(step): f"step{step}" for step in (100, 200, 230)}
+    steps = {"100": "step100", "200": "step200", "230": "."}
+    for step, folder in steps.items():
+        (tmp_path / "adapter" / folder / "model_params").mkdir(parents=True)
+        (tmp_path / "adapter" / folder / "model_params/factors").write_text(step)
     manifest = {"format": "orbax", "lora": {"rank": 4}, "base_source": "small", "step": 230, "steps": steps}
     return write_manifest(tmp_path / "adapter", manifest)
 
