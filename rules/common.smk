@@ -320,12 +320,6 @@ def plan_settings():
     }
 
 
-def checkpoint_folder():
-    """Where checkpoints lie on this machine; those of a bucket are written here first."""
-    root = config["train"]["checkpoint_root"]
-    return in_run("state/train") if root is None or "://" in root else root
-
-
 def preflight_settings():
     """What the arm that is to be trained on this machine needs of it."""
     plan = config["plan"]
@@ -342,5 +336,5 @@ def preflight_settings():
         chips=min(HARDWARE[hardware]["chips"], HARDWARE[hardware]["chips_per_host"] or HARDWARE[hardware]["chips"]),
         model_source=config["model"]["source"],
         model_gb=plan["model_download_gb"] if local_bytes is None else local_bytes / 1e9,
-        checkpoints=checkpoint_folder(),
+        checkpoints=config["train"]["checkpoint_root"] or in_run("state/train"),
     )

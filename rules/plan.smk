@@ -103,8 +103,6 @@ rule preflight:
         lock="envs/jax.txt",
     log:
         in_run("logs/plan/preflight.log"),
-    benchmark:
-        in_run("benchmarks/plan/preflight.tsv")
     params:
         settings=lambda wc: preflight_settings(),
     shell:
