@@ -1,6 +1,7 @@
 """What configs/paper.yaml, config.yaml's plan and resources/hardware.yaml take from the paper is what it prints."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -110,8 +111,11 @@ def test_the_plan_s_numbers_are_the_published_ones() -> None:
 
 
 def test_the_evidence_from_the_plan_is_what_its_document_says() -> None:
-    """docs/plan.md is written by `make plan`; evidence that it no longer gives would be stale."""
+    """docs/plan.md is written by `make plan`; evidence that is 2 % from what it gives is stale."""
     peak = published().header.evidence["compiled_peak_without_remat"].value
-    assert f"Without rematerialisation the step fits on mesh (1, 4), cross-entropy plain: {peak} of " in (
-        ROOT / "docs/plan.md"
-    ).read_text(encoding="utf-8")
+    said = re.search(
+        r"Without rematerialisation the step fits on mesh \(1, 4\), cross-entropy plain: ([\d.]+) of ",
+        (ROOT / "docs/plan.md").read_text(encoding="utf-8"),
+    )
+    assert said is not None
+    assert peak == pytest.approx(float(said[1]), rel=0.02)
