@@ -59,7 +59,20 @@ class BatchSampler:
         self._sampler = ExactSampler(self._model, self._tokenizer, cache)
 
     def sample(self, batch: Sequence[Request]) -> list[dict[str, Any]]:
-        """A row for each request; all of a batch carry its seed. A short batch is filled up with its last prompt."""
+        """A row for each request; all of a batch carry its seed."""
+        return [
+            {
+                "problem": request.problem,
+                "sample": request.sample,
+                "seed": request.seed,
+                **self.ending(tokens),
+                "engine": self._engine,
+            }
+            for request, tokens in zip(batch, self.draw(batch), strict=True)
+        ]
+
+    def draw(self, batch: Sequence[Request]) -> list[list[int]]:
+        """The tokens of each answer, without the one that ended it. A short batch is filled up with its last prompt."""
         assert self._sampler is not None
         assert 0 < len(batch) <= self._batch_size
         texts = self._rendered([request.prompt for request in batch])
@@ -75,21 +88,12 @@ class BatchSampler:
                 seed=batch[0].seed,
                 eos_tokens=self._ends,
             )
-        return [
-            {
-                "problem": request.problem,
-                "sample": request.sample,
-                "seed": request.seed,
-                **self._ending(list(map(int, tokens))),
-                "engine": self._engine,
-            }
-            for request, tokens in zip(batch, output.tokens, strict=False)
-        ]
+        return [list(map(int, tokens)) for tokens in output.tokens[: len(batch)]]
 
     def _rendered(self, prompts: Sequence[str]) -> list[str]:
         return [self._chat.generation_prompt(self._tokenizer, prompt) for prompt in prompts]
 
-    def _ending(self, tokens: list[int]) -> dict[str, Any]:
+    def ending(self, tokens: list[int]) -> dict[str, Any]:
         """Text, how it ended and tokens written, of an answer's tokens without the one that ended it."""
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         stopped = len(tokens) < self._sampling.max_new_tokens

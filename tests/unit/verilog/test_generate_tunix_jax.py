@@ -12,7 +12,9 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import jax
 import jax.numpy as jnp
+from flax import nnx
 from transformers import AutoTokenizer
 
 from scripts.common.chat_format import ChatFormat
@@ -27,63 +29,70 @@ from tests.unit.verilog.tools import SCHEMAS
 
 MODEL = ROOT / "resources/mini/model"
 CHAT = ChatFormat("model", None)
+LONGEST = 12  # tokens
 PROMPTS = ["Write the Verilog module TopModule with the ports\n - input a\n - output y\n\ny is a.", "Say it."]
 
 
-def sampler(temperature: float, max_new_tokens: int = 12) -> BatchSampler:
-    sampling = Sampling(temperature, 0.95, max_new_tokens, seed=0)
-    made = BatchSampler(MODEL, MeshShape(1, 1), "float32", CHAT, sampling)
+def sampler(temperature: float) -> BatchSampler:
+    made = BatchSampler(MODEL, MeshShape(1, 1), "float32", CHAT, Sampling(temperature, 0.95, LONGEST, seed=0))
     made.prepare(PROMPTS, batch_size=3)
     return made
+
+
+@pytest.fixture(scope="module")
+def greedy() -> BatchSampler:
+    return sampler(0.0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(MODEL)
 
 
 def requests(seed: int = 7) -> list[Request]:
     return [Request(f"Prob{number:03}_x", 0, prompt, seed) for number, prompt in enumerate(PROMPTS)]
 
 
-def test_greedy_answers_are_those_of_a_forward_pass_without_cache_or_padding() -> None:
-    made = sampler(0.0)
-    tokenizer: Any = AutoTokenizer.from_pretrained(MODEL)
-    for prompt, row in zip(PROMPTS, made.sample(requests()), strict=True):
-        tokens = tokenizer.encode(CHAT.generation_prompt(tokenizer, prompt), add_special_tokens=False)
-        answer: list[int] = []
-        while len(answer) < 12:
-            array = jnp.array([tokens + answer])
-            logits, _ = made._model(array, jnp.arange(array.shape[1])[None], None, document_mask(jnp.ones_like(array)))
-            answer.append(int(logits[0, -1].argmax()))
-            if answer[-1] in end_tokens(MODEL, tokenizer, "<turn|>"):
-                break
-        assert row["completion_tokens"] == len(answer)
-        assert row["text"] == tokenizer.decode(answer, skip_special_tokens=True)
+def test_greedy_answers_are_those_of_a_forward_pass_without_cache_or_padding(
+    greedy: BatchSampler, tokenizer: Any
+) -> None:
+    @nnx.jit
+    def likeliest(model: nnx.Module, tokens: jax.Array) -> jax.Array:
+        positions = jnp.arange(tokens.shape[1])[None]
+        return model(tokens, positions, None, document_mask(jnp.ones_like(tokens)))[0][0].argmax(-1)
+
+    for prompt, answer in zip(PROMPTS, greedy.draw(requests()), strict=True):
+        before = tokenizer.encode(CHAT.generation_prompt(tokenizer, prompt), add_special_tokens=False)
+        expected = likeliest(greedy._model, jnp.array([before + answer]))[len(before) - 1 :].tolist()
+        assert answer == expected[:-1]
+        assert len(answer) == LONGEST or expected[-1] in end_tokens(MODEL, tokenizer, "<turn|>")
 
 
-def test_a_seed_gives_the_same_answers_and_another_others() -> None:
+def test_a_seed_gives_the_same_answers_and_another_others_also_in_a_short_batch() -> None:
     made = sampler(1.0)
-    first = [row["text"] for row in made.sample(requests())]
-    assert [row["text"] for row in made.sample(requests())] == first
-    assert [row["text"] for row in made.sample(requests(seed=8))] != first
+    first = made.sample(requests())
+    assert made.sample(requests()) == first
+    assert [row["text"] for row in made.sample(requests(seed=8))] != [row["text"] for row in first]
+    assert [(row["problem"], row["seed"]) for row in made.sample(requests()[:1])] == [("Prob000_x", 7)]
 
 
-def test_an_answer_that_reaches_its_longest_is_cut_off() -> None:
-    made = sampler(0.0, max_new_tokens=3)
-    assert {(row["finish_reason"], row["completion_tokens"]) for row in made.sample(requests())} == {("length", 3)}
-    assert made._ending([9, 9])["finish_reason"] == "stop"
-    assert made._ending([9, 9])["completion_tokens"] == 3
+def test_an_answer_that_reaches_its_longest_is_cut_off(greedy: BatchSampler) -> None:
+    whole, cut = greedy.ending([9] * (LONGEST - 1)), greedy.ending([9] * LONGEST)
+    assert (whole["finish_reason"], whole["completion_tokens"]) == ("stop", LONGEST)
+    assert (cut["finish_reason"], cut["completion_tokens"]) == ("length", LONGEST)
 
 
-def test_a_marker_of_several_tokens_ends_the_answer_too() -> None:
-    made = sampler(0.0, max_new_tokens=8)
-    tokenizer: Any = AutoTokenizer.from_pretrained(MODEL)
-    made._marker = "<end_of_turn>"
-    tokens = tokenizer.encode("endmodule<end_of_turn>and more", add_special_tokens=False)[:8]
-    made._sampling = Sampling(0.0, 1.0, len(tokens), 0)
-    ending = made._ending(tokens)
-    expected = tokenizer.decode(tokens).partition("<end_of_turn>")
-    assert (ending["text"], ending["finish_reason"]) == (expected[0], "stop" if expected[1] else "length")
+def test_a_marker_of_several_tokens_ends_the_answer_too(greedy: BatchSampler, tokenizer: Any) -> None:
+    tokens = tokenizer.encode("endmodule<turn|>", add_special_tokens=False)[:-1]
+    marker, greedy._marker = greedy._marker, tokenizer.decode(tokens[-1:])
+    filled = [tokens[-1]] * (LONGEST - len(tokens))
+    ending = greedy.ending([*tokens, *filled])
+    greedy._marker = marker
+    assert ending["finish_reason"] == "stop"
+    assert ending["text"] == tokenizer.decode(tokens[:-1])
 
 
-def test_vllm_and_tunix_end_at_the_same_tokens() -> None:
-    tokenizer: Any = AutoTokenizer.from_pretrained(MODEL)
+def test_vllm_and_tunix_end_at_the_same_tokens(tokenizer: Any) -> None:
     assert end_tokens(MODEL, tokenizer, "<turn|>") == [1, 5]
 
 
@@ -173,8 +182,3 @@ def test_more_samples_make_the_further_ones_only(step: Step) -> None:
     rows = step.run(samples=3)
     assert [row for row in rows if row["sample"] < 2] == first
     assert {request.sample for batch in step.asked for request in batch} == {2}
-
-
-def test_a_short_batch_is_filled_up_and_has_its_own_rows_only() -> None:
-    rows = sampler(0.8).sample(requests()[:1])
-    assert [(row["problem"], row["seed"]) for row in rows] == [("Prob000_x", 7)]
