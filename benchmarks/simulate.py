@@ -1,7 +1,7 @@
-"""The simulate step beside the bare tool pair, iverilog and vvp: 5 samples of every problem, each judged to the end.
+"""The harness beside the bare tool pair, iverilog and vvp: 5 samples of every problem, each judged to the end.
 
-The samples are the references in five different dresses, so that every one is compiled and run: the most that a step
-can have to do. The step's time includes its start and the self-check of all references, which the bare tools lack.
+The samples are the references in five different dresses, so that every one is compiled and run: the most that the
+simulate step can have to do. Its self-check, once a run, is timed apart.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,14 +17,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scripts.common.files import read_json, write_json, write_jsonl
+from scripts.common.files import write_json
+from scripts.common.icarus import icarus_workers
 from scripts.common.problems import Problem, read_problems
-from scripts.verilog.evaluation import reference_as_candidate
+from scripts.verilog.evaluation import check_references, expectation, reference_as_candidate
+from scripts.verilog.icarus import Harness
+from scripts.verilog.verdicts import Verdict
+from scripts.verilog.workers import Task, judge_all
 
 FLAGS = ("-Wall", "-Winfloop", "-Wno-timescale", "-g2012", "-s", "tb")  # VerilogEval's
-SETTINGS = {
-    "simulation_timeout_sec": 30, "simulation_memory_mib": 2048, "unsafe_no_sandbox": False, "min_icarus": None,
-}  # fmt: skip
+TIMEOUT_SEC = 60
+MEMORY_BYTES = 2 << 30
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -42,13 +43,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def candidates(problems: Sequence[Problem], samples: int) -> list[tuple[Problem, int, str]]:
-    """(problem, sample, module), no two of a problem alike."""
-    return [
-        (problem, sample, reference_as_candidate(problem).replace("endmodule", f"wire dress_{sample};\nendmodule", 1))
-        for problem in problems
-        for sample in range(samples)
-    ]
+def dressed(problem: Problem, sample: int) -> str:
+    """The reference as a candidate, unlike any other of the problem."""
+    return reference_as_candidate(problem).replace("endmodule", f"wire dress_{sample};\nendmodule", 1)
 
 
 def run_bare(problem: Problem, code: str) -> bool:
@@ -64,60 +61,38 @@ def run_bare(problem: Problem, code: str) -> bool:
         return b"Mismatches: 0 in " in run.stdout
 
 
-def measured(samples: int, passed: int, started: float, processor_before: float) -> dict[str, float]:
-    seconds, processor_sec = time.perf_counter() - started, processor_seconds() - processor_before
-    return {
-        "samples": samples, "passed": passed, "seconds": seconds, "ms_per_sample": 1000 * seconds / samples,
-        "processor_ms_per_sample": 1000 * processor_sec / samples,
-    }  # fmt: skip
-
-
-def processor_seconds() -> float:
-    """Processor time of all children that have ended, theirs included."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def bare(work: Sequence[tuple[Problem, int, str]], jobs: int) -> dict[str, float]:
-    started, before = time.perf_counter(), processor_seconds()
-    with ThreadPoolExecutor(jobs) as pool:
-        passed = sum(pool.map(lambda task: run_bare(task[0], task[2]), work))
-    return measured(len(work), passed, started, before)
-
-
-def step(work: Sequence[tuple[Problem, int, str]], jobs: int, problems: Path, folder: Path) -> dict[str, float]:
-    """The whole command of the simulate step."""
-    rows = [
-        {"problem": problem.name, "sample": sample, "text": f"```verilog\n{code}```", "finish_reason": "stop"}
-        for problem, sample, code in work
-    ]
-    write_jsonl(folder / "samples.jsonl", rows)
-    flags = {
-        "settings": json.dumps(SETTINGS), "problems": problems, "samples": folder / "samples.jsonl",
-        "verdicts": folder / "verdicts.jsonl", "failures": folder / "failures.jsonl", "state": folder / "state",
-        "report": folder / "report.json", "jobs": jobs,
-    }  # fmt: skip
-    arguments = [text for key, value in flags.items() for text in (f"--{key}", str(value))]
-    started, before = time.perf_counter(), processor_seconds()
-    subprocess.run([sys.executable, "-m", "scripts.verilog.simulate", *arguments], check=True)
-    report = read_json(folder / "report.json")
-    return measured(len(work), report["verdict_counts"].get("pass", 0), started, before)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     problems = read_problems(args.problems)
-    work = candidates(problems, args.samples)
-    with tempfile.TemporaryDirectory(prefix="bench-simulate-") as name:
-        ours = step(work, args.jobs, args.problems, Path(name))
-    plain = bare(work, args.jobs)
+    seconds = {"bare_tools": 0.0, "harness": 0.0}
+    passed = {"bare_tools": 0, "harness": 0}
+    with icarus_workers(True, args.jobs) as workers:
+        harness = Harness(workers.sandbox, TIMEOUT_SEC, MEMORY_BYTES)
+        started = time.perf_counter()
+        benches, references = check_references(problems, workers, harness)
+        self_check_sec = time.perf_counter() - started
+        solvable = [problem for problem in problems if references[problem.name].verdict == Verdict.PASS]
+        # Round by round one after the other, so that whatever else the machine does slows both.
+        for sample in range(args.samples):
+            codes = {problem.name: dressed(problem, sample) for problem in solvable}
+            tasks = [(n, Task(code, benches[n], expectation(references[n]))) for n, code in codes.items()]
+            started = time.perf_counter()
+            passed["harness"] += sum(j.verdict == Verdict.PASS for _, j in judge_all(tasks, workers, harness))
+            seconds["harness"] += time.perf_counter() - started
+            started = time.perf_counter()
+            with ThreadPoolExecutor(args.jobs) as pool:
+                passed["bare_tools"] += sum(pool.map(run_bare, solvable, codes.values()))
+            seconds["bare_tools"] += time.perf_counter() - started
+    count = len(solvable) * args.samples
     result: dict[str, Any] = {
         "problems": len(problems),
+        "solvable": len(solvable),
+        "samples": count,
         "jobs": args.jobs,
-        "bare_tools": plain,
-        "simulate_step": ours,
-        "share_of_bare_speed": plain["seconds"] / ours["seconds"],
-        "share_of_bare_speed_by_processor_time": plain["processor_ms_per_sample"] / ours["processor_ms_per_sample"],
+        "self_check_sec": self_check_sec,
+        "passed": passed,
+        "ms_per_sample": {way: 1000 * spent / count for way, spent in seconds.items()},
+        "share_of_bare_speed": seconds["bare_tools"] / seconds["harness"],
     }
     write_json(args.output, result)
     print(json.dumps(result, indent=2))

@@ -265,6 +265,10 @@ def test_all_mistakes_are_listed_at_once() -> None:
             "verilog.pass_at_k[1]: found 6 samples, expected at most verilog.samples_per_problem = 5 samples",
         ),
         (
+            {"verilog": {"problems_sha256": "0" * 64}},
+            "verilog.problems_sha256: found a hash for the folder resources/mini/problems, expected null",
+        ),
+        (
             {"verilog": {"max_new_tokens": 512}},
             "verilog.max_new_tokens: found 512 tokens, expected less than serve.max_model_len_tokens = 512 tokens",
         ),
