@@ -114,6 +114,12 @@ def test_a_changed_price_compiles_nothing(project: Path) -> None:
     assert not any("usd_per_hour" in line for line in compiling)
 
 
+def test_preflight_checks_again_every_time(project: Path) -> None:
+    for _ in range(2):
+        result = snakemake(project, "preflight")
+        assert "ok     Python" in result.stdout + result.stderr
+
+
 def test_preflight_names_what_this_machine_lacks(project: Path) -> None:
     result = snakemake(project, "preflight", "--configfile", "configs/paper.yaml")
     text = result.stdout + result.stderr

@@ -21,7 +21,15 @@ from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchingMode, BatchingSettings
 from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import batch_arrays
-from scripts.common.tunix_step import Batch, accumulating, answer_loss, document_mask, train_step
+from scripts.common.tunix_step import (
+    LOSSES,
+    Batch,
+    accumulating,
+    answer_loss,
+    document_mask,
+    recording_gradient_norm,
+    train_step,
+)
 from scripts.train.settings import TrainSettings
 from scripts.train.tunix_trainer import MicroBatchTrainer, batches_from, learning_rate_schedule, trainable_model
 from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
@@ -133,10 +141,12 @@ def test_the_trainer_takes_over_the_models_memory_and_changes_lora_only() -> Non
         values = [np.array(leaf) for leaf in before]
         trainer = MicroBatchTrainer(
             model,
-            accumulating(optax.sgd(1.0), plan.micro_batches_per_step),
+            accumulating(optax.chain(recording_gradient_norm(None), optax.sgd(1.0)), plan.micro_batches_per_step),
             peft_trainer.TrainingConfig(eval_every_n_steps=100),
         )
         trainer.with_training_hooks(Mock(spec=hooks.TrainingHooks))
+        trainer.data_sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("fsdp"))
+        trainer.loss = LOSSES["plain"]
         trainer.train(batches_from(TINY_ROWS, plan, 0))
     assert len(before) > 50
     assert all(leaf.is_deleted() for leaf in before)
