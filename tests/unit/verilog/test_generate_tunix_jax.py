@@ -166,12 +166,12 @@ def test_after_a_kill_only_the_missing_batches_are_made(step: Step) -> None:
         step.run()
     assert not (step.folder / "s.jsonl").exists()
     (kept,) = step.folder.glob("state/*/samples.jsonl")
-    # The kill came between the two rows of the second batch.
-    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:3]))
+    # As if the kill had come between the two rows of the third batch.
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:4]))
     step.fails_after, step.asked = 10**6, []
     rows = step.run()
     assert len(rows) == 6
-    assert len(step.asked) == 3
+    assert [len(batch) for batch in step.asked] == [2, 1]
     whole = {(r.problem, r.sample): r.seed for batch in step.asked for r in batch}
     assert all(row["seed"] == whole.get((row["problem"], row["sample"]), row["seed"]) for row in rows)
 
