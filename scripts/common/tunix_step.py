@@ -82,27 +82,12 @@ def weighted_nll(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> j
 
 def train_step(
     model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
-) -> tuple[jax.Array, None, jax.Array]:
-    """One micro-batch: loss, LoRA gradient, optimizer update. Returns (loss, None, gradient norm) as Tunix expects.
-
-    `optimizer.step` counts micro-batches, and is saved with the optimizer.
-    """
-    number_dropout(model, optimizer.step[...])
-    grad_fn = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))
-    value, grads = grad_fn(model, batch.tokens, batch.positions, batch.documents, batch.loss_weights)
-    grad_norm = optax.global_norm(grads)
-    optimizer.update(model, grads)
-    return value, None, grad_norm
-
-
-def recorded_step(
-    model: nnx.Module, optimizer: nnx.Optimizer, batch: Batch, loss: Callable[..., jax.Array] = answer_loss
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`train_step` for the training stage, which records more of a micro-batch than the plan compiles: a second sum
-    over its targets, and the gradient's norm as `recording_gradient_norm` saw it.
+    """One micro-batch: loss, LoRA gradient, update by an optimizer of `lora_optimizer`.
 
-    Returns (loss, negative log-likelihood of all tokens after the first of each sample, summed, in nats; norm of the
-    gradient of the step whose last micro-batch was this one or came before).
+    Returns what the training stage records: the loss; the negative log-likelihood of all tokens after the first of
+    each sample, summed, in nats; the norm before clipping of the gradient of the last whole step, this one if the
+    micro-batch ends it. `optimizer.step` counts micro-batches, and is saved with the optimizer.
     """
     number_dropout(model, optimizer.step[...])
     weights = jnp.stack([batch.loss_weights, sequence_weights(batch.positions, batch.documents)])
@@ -149,6 +134,17 @@ def recording_gradient_norm(max_norm: float | None) -> optax.GradientTransformat
         return gradients, GradientNorm(norm)
 
     return optax.GradientTransformation(init, update)
+
+
+def lora_optimizer(
+    learning_rate: optax.ScalarOrSchedule,
+    weight_decay: float,
+    max_grad_norm: float | None,
+    micro_batches_per_step: Any,
+) -> optax.GradientTransformation:
+    """AdamW, clipped if asked, on the summed gradients of each step's micro-batches."""
+    adamw = optax.adamw(learning_rate, weight_decay=weight_decay)
+    return accumulating(optax.chain(recording_gradient_norm(max_grad_norm), adamw), micro_batches_per_step)
 
 
 def accumulating(optimizer: optax.GradientTransformation, micro_batches_per_step: Any) -> optax.GradientTransformation:

@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -28,7 +27,7 @@ from scripts.common.slices import parse_slice
 from scripts.common.tunix_config import model_config
 from scripts.plan.points import CompilePoint
 
-# Neither changes what is compiled: the rate enters as a scalar, the accumulation as a count.
+# None changes what is compiled but for scalars: the rate and the decay enter as such, the accumulation as a count.
 LEARNING_RATE = 1e-4
 WEIGHT_DECAY = 1e-3
 MICRO_BATCHES_PER_STEP = 8
@@ -86,9 +85,7 @@ def abstract_state(config: gemma4.ModelConfig, point: CompilePoint) -> tuple[gem
         model = tunix_gemma4.inject_lora(gemma4.Gemma4(config, rngs=nnx.Rngs(0)), lora, 0)
         if lora.dropout > 0:
             tunix_gemma4.seed_dropout(model, 0)
-        transformation = tunix_step.accumulating(
-            optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY), MICRO_BATCHES_PER_STEP
-        )
+        transformation = tunix_step.lora_optimizer(LEARNING_RATE, WEIGHT_DECAY, None, MICRO_BATCHES_PER_STEP)
         return model, nnx.Optimizer(model, transformation, wrt=nnx.LoRAParam)  # type: ignore[arg-type]
 
     model, optimizer = nnx.eval_shape(build)

@@ -19,14 +19,7 @@ from tunix.sft import metrics_logger, peft_trainer
 from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchPlan
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.common.tunix_step import (
-    DONATED_ARGUMENTS,
-    LOSSES,
-    Batch,
-    accumulating,
-    recorded_step,
-    recording_gradient_norm,
-)
+from scripts.common.tunix_step import DONATED_ARGUMENTS, LOSSES, Batch, lora_optimizer, train_step
 from scripts.train.hosts import is_writer
 from scripts.train.record import FinishedRun, MetricsLog
 from scripts.train.run_plan import plan_run
@@ -70,7 +63,7 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
     _jitted_train_step_fn: Any
     data_sharding: jax.sharding.Sharding
     loss: Callable[..., jax.Array]
-    # Of the last micro-batch, on the device: see `recorded_step`.
+    # Of the last micro-batch, on the device: see `train_step`.
     sequence_nll: jax.Array
     grad_norm: jax.Array
 
@@ -86,7 +79,7 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
         return jax.tree.map(place, input_data)
 
     def create_train_step_fn(self) -> Callable[..., Any]:
-        return functools.partial(recorded_step, loss=self.loss)
+        return functools.partial(train_step, loss=self.loss)
 
     def _post_process_train_step(self, aux: Any) -> None:
         self.sequence_nll = aux
@@ -128,12 +121,9 @@ def run_training(
     schedule = learning_rate_schedule(settings, len(plan.steps))
     with mesh:
         model = trainable_model(settings, base_folder, mesh)
-        optimizer = optax.chain(
-            recording_gradient_norm(settings.max_grad_norm), optax.adamw(schedule, weight_decay=settings.weight_decay)
-        )
         trainer = MicroBatchTrainer(
             model,
-            accumulating(optimizer, plan.micro_batches_per_step),
+            lora_optimizer(schedule, settings.weight_decay, settings.max_grad_norm, plan.micro_batches_per_step),
             peft_trainer.TrainingConfig(
                 eval_every_n_steps=len(plan.micro_batches) + 1,
                 metrics_logging_options=metrics_logger.MetricsLoggerOptions(log_dir=str(state.folder / "tensorboard")),

@@ -121,7 +121,8 @@ def test_train_step_is_the_optimizers_step_on_the_sum_of_the_gradients(model: nn
     before = jax.tree.map(jnp.copy, before)
     fresh = nnx.merge(graph, jax.tree.map(jnp.copy, before))
     plan = tiny_plan("pack", 1)
-    optimizer = nnx.Optimizer(fresh, accumulating(optax.sgd(1.0), plan.micro_batches_per_step), wrt=nnx.LoRAParam)
+    descent = optax.chain(recording_gradient_norm(None), optax.sgd(1.0))
+    optimizer = nnx.Optimizer(fresh, accumulating(descent, plan.micro_batches_per_step), wrt=nnx.LoRAParam)
     for micro_batch in plan.micro_batches:
         train_step(fresh, optimizer, Batch(**batch_arrays(TINY_ROWS, micro_batch, 8)))
     old, new = (
