@@ -40,7 +40,7 @@ def ordeal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Evaluatio
     answers = [Answer(small_problem().name, number, code, "stop") for number, code in enumerate(codes)]
     assert not any(trace.exists() for trace in TRACES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scripts.verilog.evaluation.extract_module", lambda text: text)
+        patch.setattr("scripts.verilog.evaluation.extract_module", lambda text, interface: text)
         patch.chdir(here)
         yield evaluate([small_problem()], answers, LIMITS, 2, tmp_path_factory.mktemp("state")), here
 
