@@ -80,6 +80,7 @@ def batching_settings():
         seed=SEEDS[0],
         rows_per_micro_batch=sorted(train["micro_batch_size"] * count for count in shards),
         batching=batching(train["batching"], train["row_lengths_tokens"]),
+        held_out_rows=train["held_out_rows"],
     )
 
 

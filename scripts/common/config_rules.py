@@ -21,6 +21,7 @@ def consistency_problems(config: dict[str, Any], hardware: dict[str, Any], hardw
         *_filter_problems(config["data"]["filters"]),
         *_token_problems(config),
         *_step_problems(config),
+        *_held_out_problems(config),
         *_checkpoint_problems(config["train"]["checkpoint_root"]),
         *_merge_check_problems(config),
         *_verilog_problems(config),
@@ -109,12 +110,29 @@ def _token_problems(config: dict[str, Any]) -> Iterator[str]:
 def _step_problems(config: dict[str, Any]) -> Iterator[str]:
     train, rows = config["train"], config["data"]["max_rows"]
     if rows is not None:
-        steps = train["epochs"] * (rows // train["samples_per_step"])
+        held_out = train["held_out_rows"]
+        steps = train["epochs"] * max(0, (rows - held_out) // train["samples_per_step"])
+        given = f"data.max_rows = {rows} rows" + (f" without train.held_out_rows = {held_out}" if held_out else "")
         if train["warmup_steps"] > steps:
             yield (
                 f"train.warmup_steps: found {train['warmup_steps']} optimizer steps, expected at most {steps}: "
-                f"data.max_rows = {rows} rows give no more"
+                f"{given} give no more"
             )
+
+
+def _held_out_problems(config: dict[str, Any]) -> Iterator[str]:
+    train, rows = config["train"], config["data"]["max_rows"]
+    held_out, step = train["held_out_rows"], train["samples_per_step"]
+    if config["merge"]["step"] == "best" and not held_out:
+        yield (
+            "merge.step: found best, expected newest or an optimizer step: train.held_out_rows is 0, so that there is "
+            "no held-out loss to judge by"
+        )
+    if rows is not None and held_out and held_out + step > rows:
+        yield (
+            f"train.held_out_rows: found {held_out} rows, expected at most {max(0, rows - step)}: data.max_rows = "
+            f"{rows} rows have to fill a step of {step} samples too"
+        )
 
 
 def _checkpoint_problems(root: str | None) -> Iterator[str]:
@@ -234,11 +252,16 @@ def _mesh_problems(path: str, part: dict[str, Any], entry: dict[str, Any]) -> It
 
 def _batch_problems(path: str, train: dict[str, Any], shared: dict[str, Any]) -> Iterator[str]:
     shards, micro, step = data_shards(train), shared["micro_batch_size"], shared["samples_per_step"]
+    key = f"{path}.mesh.fsdp" if train["backend"] == "tunix" else f"{path}.processes"
     if step % (micro * shards):
-        key = f"{path}.mesh.fsdp" if train["backend"] == "tunix" else f"{path}.processes"
         yield (
             f"train.samples_per_step: found {step} samples, expected a multiple of train.micro_batch_size x {key} = "
             f"{micro} x {shards} samples"
+        )
+    if shared["held_out_rows"] % (micro * shards):
+        yield (
+            f"train.held_out_rows: found {shared['held_out_rows']} rows, expected a multiple of "
+            f"train.micro_batch_size x {key} = {micro} x {shards} rows"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,19 @@ class TokenRows:
         runs = [self.tokens[self.offsets[a] : self.offsets[b]] for a, b in changes.reshape(-1, 2)]
         return TokenRows(np.concatenate([self.tokens[:0], *runs]), offsets, self.answer_starts[kept])
 
+    def hold_out(self, count: int) -> tuple[TokenRows, TokenRows]:
+        """(the others, `count` rows that training must not see): those whose tokens have the smallest sha256.
+
+        The same in every run over the same rows, in whatever order they lie. Raises ValueError when there are fewer.
+        """
+        if count > len(self):
+            raise ValueError(f"{len(self)} rows are fewer than are to be held out")
+        held_out = np.zeros(len(self), bool)
+        if count:
+            digests = [hashlib.sha256(self.row(index).tobytes()).digest() for index in range(len(self))]
+            held_out[sorted(range(len(self)), key=digests.__getitem__)[:count]] = True
+        return self.only(~held_out), self.only(held_out)
+
 
 def read_token_rows(path: Path) -> TokenRows:
     """Rows of the Parquet that the data stage wrote. Raises UserError when it is missing or not of that form."""
@@ -77,6 +91,11 @@ def read_token_rows(path: Path) -> TokenRows:
         )
     except (OSError, pyarrow.ArrowInvalid, AttributeError, ValueError) as error:
         raise UserError(f"{path}: not the data stage's Parquet ({error}); delete it and run again") from None
+
+
+def with_held_out(count: int) -> str:
+    """What a message about rows adds when `count` of them are held out."""
+    return f", with train.held_out_rows = {count}" if count else ""
 
 
 def batch_arrays(rows: TokenRows, micro_batch: MicroBatch, samples_per_step: int) -> dict[str, np.ndarray]:

@@ -114,6 +114,34 @@ def number_dropout(model: nnx.Module, micro_batch: jax.Array) -> None:
     nnx.update(model, jax.tree.map(lambda count: jnp.full_like(count, micro_batch), counts))
 
 
+def evaluator(model: nnx.Module, loss: Callable[..., jax.Array] = answer_loss) -> Callable[[Any, Batch], jax.Array]:
+    """A jitted function of the state of `model` (`nnx.state`) and a micro-batch: the loss without dropout.
+
+    It gives no state back: nothing of the model changes, the counters of its dropout neither, and no frozen weight is
+    written out once more.
+    """
+    graph = nnx.graphdef(model)
+
+    @jax.jit
+    def evaluate(state: Any, batch: Batch) -> jax.Array:
+        with _no_dropout():
+            return loss(nnx.merge(graph, state), batch.tokens, batch.positions, batch.documents, batch.loss_weights)
+
+    return evaluate
+
+
+@contextlib.contextmanager
+def _no_dropout() -> Iterator[None]:
+    """Within it, in tracing, dropout gives back what it gets: Qwix makes a Dropout in every call, and always an active
+    one, so that there is none in the model to switch off."""
+    apply = nnx.Dropout.__call__
+    nnx.Dropout.__call__ = lambda self, inputs, **_: inputs
+    try:
+        yield
+    finally:
+        nnx.Dropout.__call__ = apply
+
+
 class GradientNorm(NamedTuple):
     """What `recording_gradient_norm` keeps: the norm of the last gradient, before clipping."""
 

@@ -16,7 +16,7 @@ from scripts.common.errors import UserError, entry_point
 from scripts.common.files import write_json
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
-from scripts.common.token_rows import read_token_rows
+from scripts.common.token_rows import read_token_rows, with_held_out
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class PlanSettings:
     seed: int
     rows_per_micro_batch: tuple[int, ...]
     batching: BatchingSettings
+    held_out_rows: int = 0
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -59,9 +60,9 @@ def describe(plan: BatchPlan, lengths: np.ndarray) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(PlanSettings, args.settings)
-    lengths = read_token_rows(args.tokens).lengths
     plans = []
     try:
+        lengths = read_token_rows(args.tokens).hold_out(settings.held_out_rows)[0].lengths
         order = sample_order(len(lengths), 1, settings.samples_per_step, settings.seed)
         for rows in settings.rows_per_micro_batch:
             for mode in MODES:
@@ -70,12 +71,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 plan = plan_batches(lengths, order, batching, rows)
                 plans.append({"mode": mode, "rows_per_micro_batch": rows, **describe(plan, lengths)})
     except ValueError as error:
-        raise UserError(f"{args.tokens}: {error}") from None
+        raise UserError(f"{args.tokens}: {error}{with_held_out(settings.held_out_rows)}") from None
     write_json(
         args.output,
         {
             "mode": settings.batching.mode,
             "samples_per_step": settings.samples_per_step,
+            "held_out_rows": settings.held_out_rows,
             "steps_per_epoch": len(order),
             "plans": plans,
             "provenance": provenance("scripts.data.batching", asdict(settings)),

@@ -47,7 +47,7 @@ def card(report: dict[str, Any], batching: dict[str, Any]) -> str:
             _table(_kept_shares(report), headers=["max_seq_len_tokens", "rows not longer"]),
             "## Batches",
             f"One epoch is {batching['steps_per_epoch']:,} optimizer steps of {batching['samples_per_step']} samples, "
-            f"the same in every mode; training uses `{batching['mode']}`.",
+            f"the same in every mode; training uses `{batching['mode']}`.{_held_out(batching['held_out_rows'])}",
             _table(_batches(batching), headers=["mode", "rows", "real tokens", "micro-batches a step", "shapes"]),
             f"Made by `{report['provenance']['module']}` at commit {report['provenance']['commit']}.",
         ]
@@ -124,6 +124,10 @@ def _batches(batching: dict[str, Any]) -> list[list[str]]:
         ]
         for plan in batching["plans"]
     ]
+
+
+def _held_out(rows: int) -> str:
+    return f" {rows:,} of the kept rows are held out of it, to measure their loss." if rows else ""
 
 
 def _inline(value: Any) -> str:

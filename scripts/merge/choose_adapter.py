@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ def choose(steps: dict[int, str], wanted: int | str, metrics: Path) -> int:
             )
         return int(wanted)
     losses = {row["step"]: row["held_out_loss"] for row in read_jsonl(metrics) if row.get("held_out_loss") is not None}
-    known = {step: losses[step] for step in steps if step in losses}
+    # A run that has diverged has losses that are no number.
+    known = {step: losses[step] for step in steps if step in losses and math.isfinite(losses[step])}
     if not known:
         raise UserError(f"merge.step: found best, {metrics} has no held-out loss of a published step ({published})")
     return min(known, key=lambda step: (known[step], step))

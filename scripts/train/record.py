@@ -25,6 +25,8 @@ class StepResult:
     `loss` is the answers', `sequence_nll` the negative log-likelihood of every token after the first of each sample,
     summed, both in nats; `grad_norm` the norm of the step's gradient before clipping. `compile_sec` was spent compiling
     since the step before; `device_memory_peak_bytes` is the first local device's so far, None where it does not tell.
+    `held_out_loss` is of the model after the step, None where it was not measured; that took `held_out_sec`, compiling
+    for it included.
     """
 
     loss: float
@@ -33,6 +35,8 @@ class StepResult:
     grad_norm: float | None
     compile_sec: float = 0.0
     device_memory_peak_bytes: int | None = None
+    held_out_loss: float | None = None
+    held_out_sec: float = 0.0
 
 
 class MetricsLog:
@@ -71,6 +75,7 @@ class MetricsLog:
             "step": step,
             "loss": result.loss,
             "sequence_loss": result.sequence_nll / (real_tokens - self._plan.samples_per_step),
+            "held_out_loss": result.held_out_loss,
             "grad_norm": result.grad_norm,
             "learning_rate": result.learning_rate,
             "real_tokens": real_tokens,
@@ -78,6 +83,7 @@ class MetricsLog:
             "step_sec": elapsed_sec - before_sec,
             "compile_sec": result.compile_sec,
             "save_sec": self.unrecorded_save_sec,
+            "held_out_sec": result.held_out_sec,
             "elapsed_sec": elapsed_sec,
             "new_shape_in_process": not shapes <= self._known_shapes,
             "device_memory_peak_bytes": result.device_memory_peak_bytes,
@@ -104,18 +110,21 @@ def summarize(log: MetricsLog, train: TrainSettings, process_sec: float) -> dict
     """Totals of a finished run, for run.json; `process_sec` is how long the process that finished it has run.
 
     `timed_*` leaves out the steps that met a shape of micro-batch for the first time in their process, whose time is
-    mostly compilation: the others' tokens over `timed_sec` are the throughput. The wall-clock counts all the steps, of
-    earlier processes too, and the start of the last process; it is the sum of start, compile, train and save.
+    mostly compilation, and in all steps the measuring of the held-out loss: the others' tokens over `timed_sec` are the
+    throughput. The wall-clock counts all the steps, of earlier processes too, and the start of the last process; it is
+    the sum of start, compile, train, held-out and save.
     """
     rows = log.rows
     durations = [
-        row["elapsed_sec"] - before for row, before in zip(rows, [0.0, *(r["elapsed_sec"] for r in rows)], strict=False)
+        row["elapsed_sec"] - before - row["held_out_sec"]
+        for row, before in zip(rows, [0.0, *(r["elapsed_sec"] for r in rows)], strict=False)
     ]
     timed = [(row, seconds) for row, seconds in zip(rows, durations, strict=True) if not row["new_shape_in_process"]]
     train_sec = rows[-1]["elapsed_sec"]
     start_sec = process_sec - (train_sec - log.resumed_after_sec) - log.unrecorded_save_sec
     compile_sec = sum(row["compile_sec"] for row in rows)
     saved_in_steps_sec = sum(row["save_sec"] for row in rows)
+    held_out_sec = sum(row["held_out_sec"] for row in rows)
     final = rows[-FINAL_LOSS_STEPS:]
     return {
         "batching": train.batching.mode,
@@ -125,9 +134,10 @@ def summarize(log: MetricsLog, train: TrainSettings, process_sec: float) -> dict
         "padded_tokens": sum(row["padded_tokens"] for row in rows),
         "start_sec": start_sec,
         "compile_sec": compile_sec,
-        "train_sec": train_sec - compile_sec - saved_in_steps_sec,
+        "train_sec": train_sec - compile_sec - held_out_sec - saved_in_steps_sec,
+        "held_out_sec": held_out_sec,
         "save_sec": saved_in_steps_sec + log.unrecorded_save_sec,
-        "new_shapes_sec": train_sec - sum(seconds for _, seconds in timed),
+        "new_shapes_sec": train_sec - held_out_sec - sum(seconds for _, seconds in timed),
         "timed_sec": sum(seconds for _, seconds in timed),
         "timed_samples": len(timed) * train.samples_per_step,
         "timed_real_tokens": sum(row["real_tokens"] for row, _ in timed),

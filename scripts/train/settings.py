@@ -38,6 +38,7 @@ class TrainSettings:
     max_grad_norm: float | None = None
     xla_flags: tuple[str, ...] = ()
     checkpoint_root: str | None = None
+    held_out_rows: int = 0
 
 
 def clamped_warmup(warmup_steps: int, steps: int) -> int:

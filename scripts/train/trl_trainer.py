@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
 from scripts.common.token_rows import TokenRows, batch_arrays
 from scripts.train.record import FinishedRun, MetricsLog, StepResult
-from scripts.train.run_plan import plan_run
+from scripts.train.run_plan import HeldOut, plan_run
 from scripts.train.run_state import METRICS, RunState, restore_metrics
 from scripts.train.settings import TrainSettings, clamped_warmup
 from scripts.train.stopping import StopRequest
@@ -42,12 +43,19 @@ def weighted_nll(logits: torch.Tensor, tokens: torch.Tensor, *weights: torch.Ten
     return [(nll * weight[:, 1:]).sum() for weight in weights]
 
 
+def forward(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+    """What `model` makes of a micro-batch of `step_tensors`."""
+    # Without an attention mask, transformers takes positions that start again for the bounds of documents.
+    return model(input_ids=inputs["tokens"], position_ids=inputs["positions"], use_cache=False)
+
+
 class AnswerTrainer(trl.SFTTrainer):
     """SFTTrainer with the Tunix arm's loss. What the Trainer counts as a batch is a whole optimizer step here: its
     micro-batches, of which there may be more in one step than in another, are gone through in `training_step`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, held_out: HeldOut | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._held_out = held_out
         # The weights hold the division by the step's samples: Trainer must not divide again.
         self.loss_is_scaled_for_ga = True
         self._sequence_nll = torch.zeros((), device=self.args.device)
@@ -65,8 +73,7 @@ class AnswerTrainer(trl.SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        # Without an attention mask, transformers takes positions that start again for the bounds of documents.
-        outputs = model(input_ids=inputs["tokens"], position_ids=inputs["positions"], use_cache=False)
+        outputs = forward(model, inputs)
         # Gradients and logged losses are means over the processes, each of which has a part of the step's samples.
         after_first = ((inputs["documents"] > 0) & (inputs["positions"] > 0)).float()
         loss, sequence_nll = weighted_nll(outputs.logits, inputs["tokens"], inputs["loss_weights"], after_first)
@@ -80,7 +87,25 @@ class AnswerTrainer(trl.SFTTrainer):
             total = self.accelerator.reduce(self._sequence_nll, reduction="sum")
             logs = {**logs, "sequence_nll": total.item()}
             self._sequence_nll = torch.zeros_like(self._sequence_nll)
+            if self._held_out is not None and self._held_out.is_due(self.state.global_step):
+                started = time.perf_counter()
+                logs["held_out_loss"] = self.held_out_loss(self._held_out)
+                logs["held_out_sec"] = time.perf_counter() - started
         super().log(logs, start_time)
+
+    def held_out_loss(self, held_out: HeldOut) -> float:
+        """The mean over the held-out samples of the mean over each answer, in nats, without dropout."""
+        processes = self.accelerator.num_processes
+        part = step_tensors(held_out.rows, held_out.plan, self.accelerator.process_index, processes)
+        total = torch.zeros((), device=self.args.device)
+        model = self.model_wrapped.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for micro_batch in map(self._prepare_inputs, part["micro_batches"]):
+                logits = forward(model, micro_batch).logits
+                (loss,) = weighted_nll(logits, micro_batch["tokens"], micro_batch["loss_weights"])
+                total += loss
+        model.train()
+        return float(self.accelerator.reduce(total, reduction="sum").item())
 
 
 class Recorder(transformers.TrainerCallback):
@@ -98,6 +123,8 @@ class Recorder(transformers.TrainerCallback):
                 grad_norm=float(logs["grad_norm"]),
                 learning_rate=logs["learning_rate"],
                 device_memory_peak_bytes=memory,
+                held_out_loss=logs.get("held_out_loss"),
+                held_out_sec=logs.get("held_out_sec", 0.0),
             )
             self._log.add(state.global_step, result)
 
@@ -189,7 +216,7 @@ def run_training(
     Returns None on every process but the main one. Raises Stopped when asked to end before that, with the state saved.
     """
     transformers.set_seed(settings.seed)  # PEFT draws A from torch's generator
-    rows, plan = plan_run(settings, tokens, data_shards=processes)
+    rows, plan, held_out = plan_run(settings, tokens, data_shards=processes)
     steps = len(plan.steps)
     checkpoints = state.folder / "checkpoints"
     config = trainer_config(settings, fsdp, steps, checkpoints)  # lets the processes find each other
@@ -203,6 +230,7 @@ def run_training(
         data_collator=lambda items: step_tensors(rows, plan, items[0]["part"], processes),
         processing_class=transformers.AutoTokenizer.from_pretrained(base_folder),
         peft_config=peft_config(settings.lora),
+        held_out=held_out,
         callbacks=[*([Recorder(log)] if log else []), saving],
     )
     with stop.deferred():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from tunix.sft import hooks, metrics_logger
 
 from scripts.train.record import MetricsLog, StepResult
+from scripts.train.run_plan import HeldOut
 
 # What JAX reports of each program that XLA compiles, or finds in the persistent cache.
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
@@ -34,13 +36,27 @@ class CompileClock:
 
 
 class Recorder(hooks.TrainingHooks):
-    """Adds up the losses of an optimizer step's micro-batches: a row of metrics, and the progress bar."""
+    """Adds up the losses of an optimizer step's micro-batches: a row of metrics, and the progress bar.
 
-    def __init__(self, log: MetricsLog, schedule: optax.Schedule, step_ends: np.ndarray, progress: tqdm) -> None:
+    Measures the loss of `held_out` too where it is due, before the row is written and the step is saved; `part` is the
+    part of its micro-batches' rows that this process computes, and of how many.
+    """
+
+    def __init__(
+        self,
+        log: MetricsLog,
+        schedule: optax.Schedule,
+        step_ends: np.ndarray,
+        progress: tqdm,
+        held_out: HeldOut | None,
+        part: tuple[int, int],
+    ) -> None:
         self._log = log
         self._schedule = schedule
         self._step_of_end = {int(end): step for step, end in enumerate(step_ends, start=1)}
         self._progress = progress
+        self._held_out = held_out
+        self._part = part
         self._compiling = CompileClock()
         self._losses: list[Any] = []
 
@@ -52,19 +68,34 @@ class Recorder(hooks.TrainingHooks):
             return
         losses, self._losses = jax.device_get(self._losses), []
         memory = jax.local_devices()[0].memory_stats() or {}
+        compile_sec = self._compiling.take_sec()
+        held_out_loss, held_out_sec = self._measure_held_out(train_ctx, step)
         result = StepResult(
             loss=float(sum(loss for loss, _ in losses)),
             sequence_nll=float(sum(nll for _, nll in losses)),
             grad_norm=float(train_ctx.grad_norm),
             learning_rate=float(self._schedule(step - 1)),
-            compile_sec=self._compiling.take_sec(),
+            compile_sec=compile_sec,
             device_memory_peak_bytes=memory.get("peak_bytes_in_use"),
+            held_out_loss=held_out_loss,
+            held_out_sec=held_out_sec,
         )
         self._show(train_ctx.metrics_logger, step, self._log.add(step, result))
+
+    def _measure_held_out(self, train_ctx: Any, step: int) -> tuple[float | None, float]:
+        """The held-out loss, None where it is not due, and the seconds that it took."""
+        if self._held_out is None or not self._held_out.is_due(step):
+            return None, 0.0
+        started = time.perf_counter()
+        loss = train_ctx.held_out_loss(self._held_out, *self._part)
+        self._compiling.take_sec()  # of this measurement, and counted in its seconds
+        return loss, time.perf_counter() - started
 
     def _show(self, logger: metrics_logger.MetricsLogger, step: int, row: dict[str, Any]) -> None:
         for name in ("loss", "sequence_loss", "grad_norm", "learning_rate"):
             logger.log("", name, row[name], metrics_logger.Mode.TRAIN, step)
+        if row["held_out_loss"] is not None:
+            logger.log("", "held_out_loss", row["held_out_loss"], metrics_logger.Mode.EVAL, step)
         rates = {name: row[f"{name}_tokens"] / row["step_sec"] for name in ("real", "padded")}
         self._progress.set_postfix_str(
             f"loss {row['loss']:.3f}, rate {row['learning_rate']:.1e}, tokens/s {rates['real']:.0f} real, "

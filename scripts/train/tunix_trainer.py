@@ -19,10 +19,10 @@ from tunix.sft import metrics_logger, peft_trainer
 from scripts.common import tunix_gemma4
 from scripts.common.batching import BatchPlan
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.common.tunix_step import DONATED_ARGUMENTS, LOSSES, Batch, lora_optimizer, train_step
+from scripts.common.tunix_step import DONATED_ARGUMENTS, LOSSES, Batch, evaluator, lora_optimizer, train_step
 from scripts.train.hosts import is_writer
 from scripts.train.record import FinishedRun, MetricsLog
-from scripts.train.run_plan import plan_run
+from scripts.train.run_plan import HeldOut, plan_run
 from scripts.train.run_state import METRICS, RunState
 from scripts.train.settings import TrainSettings, clamped_warmup
 from scripts.train.stopping import StopRequest
@@ -61,6 +61,7 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
 
     _buffered_train_metrics: peft_trainer.MetricsBuffer | None
     _jitted_train_step_fn: Any
+    _evaluate: Callable[..., jax.Array] | None = None
     data_sharding: jax.sharding.Sharding
     loss: Callable[..., jax.Array]
     # Of the last micro-batch, on the device: see `train_step`.
@@ -102,6 +103,13 @@ class MicroBatchTrainer(peft_trainer.PeftTrainer):
             (loss,) = metrics.losses
             self.training_hooks.on_train_step_end(self, metrics.step + 1, loss)
 
+    def held_out_loss(self, held_out: HeldOut, process_index: int = 0, process_count: int = 1) -> float:
+        """The mean over the held-out samples of the mean over each answer, in nats, without dropout."""
+        self._evaluate = self._evaluate or evaluator(self.model, self.loss)
+        state = nnx.state(self.model)
+        batches = batches_from(held_out.rows, held_out.plan, 0, process_index, process_count)
+        return sum(float(self._evaluate(state, self._prepare_inputs(batch))) for batch in batches)
+
 
 def process_part(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     """Which part of a micro-batch's rows this process computes, and of how many: its devices' places along fsdp."""
@@ -116,7 +124,7 @@ def run_training(
     a process that does not write. Raises Stopped when asked to end before that, with the state saved.
     """
     mesh = tunix_gemma4.make_mesh(fsdp, tp)
-    rows, plan = plan_run(settings, tokens, data_shards=fsdp)
+    rows, plan, held_out = plan_run(settings, tokens, data_shards=fsdp)
     step_ends = np.cumsum(plan.micro_batches_per_step)
     schedule = learning_rate_schedule(settings, len(plan.steps))
     with mesh:
@@ -143,8 +151,9 @@ def run_training(
             total=len(plan.steps), initial=done, desc=f"train {settings.arm}", unit="step", disable=not is_writer()
         )
         with contextlib.closing(trainer.metrics_logger), progress, stop.deferred():
-            trainer.with_training_hooks(Recorder(log, schedule, step_ends, progress))
-            trainer.train(batches_from(rows, plan, position, *process_part(mesh)))
+            part = process_part(mesh)
+            trainer.with_training_hooks(Recorder(log, schedule, step_ends, progress, held_out, part))
+            trainer.train(batches_from(rows, plan, position, *part))
     if not is_writer():
         return None
     return FinishedRun(log, checkpoints.final_model_params(), count_lora_parameters(model))

@@ -115,6 +115,7 @@ def run_json(arm: str, seed: int, hardware: str = "laptop", speed: float = 1.0) 
         "timed_padded_tokens": 459_264,
         "compile_sec": 8.0 / speed,
         "train_sec": (100.0 + seed) / speed,
+        "held_out_sec": 0.0,
         "save_sec": 2.0 / speed,
         "final_loss": 0.25 + 0.01 * seed,
         "final_sequence_loss": 1.25 + 0.01 * seed,

@@ -281,6 +281,27 @@ def test_all_mistakes_are_listed_at_once() -> None:
             "train.warmup_steps: found 20 optimizer steps, expected at most 10: data.max_rows = 80 rows give no more",
         ),
         (
+            {"data": {"max_rows": 160}, "train": {"held_out_rows": 80}},
+            "train.warmup_steps: found 20 optimizer steps, expected at most 10: data.max_rows = 160 rows without "
+            "train.held_out_rows = 80 give no more",
+        ),
+        (
+            {"data": {"max_rows": 400}, "train": {"held_out_rows": 392}},
+            "train.held_out_rows: found 392 rows, expected at most 384: data.max_rows = 400 rows have to fill a step "
+            "of 16 samples too",
+        ),
+        (
+            {"train": {"held_out_rows": 12}},
+            "train.held_out_rows: found 12 rows, expected a multiple of train.micro_batch_size x "
+            "arms[1].train.mesh.fsdp = 8 x 1 rows",
+        ),
+        ({"train": {"held_out_rows": -8}}, "train.held_out_rows: found -8, expected an integer of at least 0"),
+        (
+            {"merge": {"step": "best"}},
+            "merge.step: found best, expected newest or an optimizer step: train.held_out_rows is 0, so that there is "
+            "no held-out loss to judge by",
+        ),
+        (
             {"train": {"checkpoint_root": "gs:/bucket/path"}},
             "train.checkpoint_root: found 'gs:/bucket/path', expected null, a folder, or a bucket: gs://bucket/path",
         ),
@@ -294,6 +315,10 @@ def test_keys_must_fit_together(overlay: dict[str, Any], line: str) -> None:
 @pytest.mark.parametrize("root", [None, "/mnt/disk", "checkpoints", "gs://bucket", "s3://bucket/path"])
 def test_checkpoints_go_to_a_folder_or_a_bucket(root: str | None) -> None:
     assert problems({"train": {"checkpoint_root": root}}) == []
+
+
+def test_the_best_step_may_be_merged_where_rows_are_held_out() -> None:
+    assert problems({"merge": {"step": "best"}, "train": {"held_out_rows": 16}}) == []
 
 
 def test_a_context_may_fill_the_model_length_exactly() -> None:

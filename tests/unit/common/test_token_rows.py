@@ -66,3 +66,24 @@ def test_only_the_rows_asked_for_are_left(sizes: list[tuple[int, int]], data: st
 def test_a_row_without_a_prompt_or_an_answer_is_refused(answer_start: int) -> None:
     with pytest.raises(ValueError, match="answer must start"):
         TokenRows.from_lists([[1, 2, 3]], [answer_start])
+
+
+@given(sizes=SIZES, count=st.integers(0, 8), seed=st.integers(0, 100))
+def test_held_out_rows_are_the_same_in_any_order_and_no_row_is_lost(
+    sizes: list[tuple[int, int]], count: int, seed: int
+) -> None:
+    def contents(rows: TokenRows) -> list[tuple[list[int], int]]:
+        return [(rows.row(index).tolist(), int(rows.answer_starts[index])) for index in range(len(rows))]
+
+    rows = rows_of(sizes)
+    others, held_out = rows.hold_out(count)
+    assert len(held_out) == count
+    assert sorted(contents(others) + contents(held_out)) == contents(rows)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    shuffled = TokenRows.from_lists([rows.row(i).tolist() for i in order], rows.answer_starts[order].tolist())
+    assert sorted(contents(shuffled.hold_out(count)[1])) == contents(held_out)
+
+
+def test_no_more_rows_can_be_held_out_than_there_are() -> None:
+    with pytest.raises(ValueError, match="2 rows are fewer than are to be held out"):
+        rows_of([(1, 1), (2, 2)]).hold_out(3)

@@ -15,6 +15,7 @@ REPORT = data_report_json()
 BATCHING: dict[str, Any] = {
     "mode": "pack",
     "samples_per_step": 8,
+    "held_out_rows": 0,
     "steps_per_epoch": 195,
     "plans": [
         {
@@ -74,3 +75,8 @@ def test_every_filter_is_explained() -> None:
 
 def schema_of_config() -> Any:
     return json.loads(Path("schemas/config.schema.json").read_text())
+
+
+def test_held_out_rows_are_said() -> None:
+    assert "held out" not in card.card(REPORT, BATCHING)
+    assert "64 of the kept rows are held out of it" in card.card(REPORT, BATCHING | {"held_out_rows": 64})

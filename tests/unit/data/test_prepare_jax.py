@@ -210,5 +210,8 @@ def test_the_batching_file_has_the_same_samples_in_every_mode(stage: Stage) -> N
     ]
     assert result["steps_per_epoch"] == 4
     assert len({p["real_tokens"] for p in result["plans"]}) == 1, "the same samples in every mode"
+    held_out = {"held_out_rows": 4}
+    batching.main(["--settings", json.dumps(plan | held_out), *flags])
+    assert read_json(out / "batching.json").items() >= {"held_out_rows": 4, "steps_per_epoch": 3}.items()
     for entry in result["plans"]:
         assert entry["padded_tokens"] == sum(s["rows"] * s["row_len"] * s["micro_batches"] for s in entry["shapes"])

@@ -1,12 +1,13 @@
 """Which step's adapter is merged."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.common.files import read_manifest, write_jsonl, write_manifest
+from scripts.common.files import read_manifest, write_manifest
 from scripts.merge.choose_adapter import main
 
 
@@ -24,7 +25,9 @@ def published(tmp_path: Path) -> Path:
 def chosen(adapter: Path, step: Any, losses: dict[int, float | None]) -> tuple[int, str]:
     """The step that the manifest of the choice states, and the content that it has."""
     folder = adapter.parent.parent
-    write_jsonl(folder / "metrics.jsonl", [{"step": at, "held_out_loss": loss} for at, loss in losses.items()])
+    # As training writes it: a loss may be NaN.
+    rows = [json.dumps({"step": at, "held_out_loss": loss}) + "\n" for at, loss in losses.items()]
+    (folder / "metrics.jsonl").write_text("".join(rows))
     output = folder / "chosen/manifest.json"
     files = ["--adapter", str(adapter), "--metrics", str(folder / "metrics.jsonl"), "--output", str(output)]
     main(["--settings", json.dumps({"step": step}), *files])
@@ -43,6 +46,10 @@ def test_the_newest_a_number_or_the_best(published: Path, step: Any, expected: i
 
 def test_steps_without_a_held_out_loss_cannot_be_the_best(published: Path) -> None:
     assert chosen(published, "best", {100: None, 200: 3.0, 230: None})[0] == 200
+
+
+def test_a_step_after_which_the_loss_is_no_number_is_not_the_best(published: Path) -> None:
+    assert chosen(published, "best", {100: math.nan, 200: 3.0, 230: math.inf})[0] == 200
 
 
 def test_a_number_that_was_not_kept_is_refused(published: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_a_step_is_marked_when_its_process_has_not_met_its_shape(tmp_path: Path)
 
 
 def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None:
-    """Twelve steps of a second each; the first of each of two processes took ten more."""
+    """Twelve steps of a second each, two with a held-out loss; the first of each of two processes took ten more."""
     elapsed = [11.0, 12, 13, 14, 15, 26, 27, 28, 29, 30, 31, 32]
     rows = [
         {
@@ -64,6 +64,7 @@ def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None
             "sequence_loss": 2.0 * step,
             "compile_sec": 4.0 if step in (1, 6) else 0.0,
             "save_sec": 0.25 if step == 5 else 0.0,
+            "held_out_sec": {1: 2.0, 5: 0.5}.get(step, 0.0),
             "new_shape_in_process": step in (1, 6),
         }
         for step, seconds in enumerate(elapsed, start=1)
@@ -76,12 +77,13 @@ def test_the_summary_times_the_steps_that_do_not_compile(tmp_path: Path) -> None
     assert summary["real_tokens"] == 10 * sum(range(1, 13))
     assert summary["timed_real_tokens"] == summary["real_tokens"] - 10 - 60
     assert summary["timed_samples"] == 80
-    assert summary["timed_sec"] == pytest.approx(10.0)
-    assert summary["new_shapes_sec"] == pytest.approx(22.0)
+    assert summary["timed_sec"] == pytest.approx(10.0 - 0.5)
+    assert summary["new_shapes_sec"] == pytest.approx(22.0 - 2.0)
+    assert summary["held_out_sec"] == pytest.approx(2.5)
     assert summary["start_sec"] == pytest.approx(20.0 - 17.0 - 0.5)
     assert summary["compile_sec"] == pytest.approx(8.0)
     assert summary["save_sec"] == pytest.approx(0.75)
-    assert summary["train_sec"] == pytest.approx(32.0 - 8.0 - 0.25)
+    assert summary["train_sec"] == pytest.approx(32.0 - 8.0 - 0.25 - 2.5)
     assert summary["wall_clock_sec"] == pytest.approx(3.0 + 32.0)
     assert summary["final_sequence_loss"] == pytest.approx(2 * sum(range(3, 13)) / 10)
     assert summary["final_loss"] == pytest.approx(sum(range(3, 13)) / 10)

@@ -24,7 +24,8 @@ def tokens(tmp_path: Path) -> Path:
 
 
 def test_rows_survive_the_file_and_fill_steps(tokens: Path) -> None:
-    rows, plan = plan_run(replace(TRAIN, epochs=2), tokens, data_shards=1)
+    rows, plan, held_out = plan_run(replace(TRAIN, epochs=2), tokens, data_shards=1)
+    assert held_out is None
     assert rows.tokens.tolist() == ROWS.tokens.tolist()
     assert rows.offsets.tolist() == ROWS.offsets.tolist()
     assert rows.answer_starts.tolist() == ROWS.answer_starts.tolist()
@@ -32,14 +33,43 @@ def test_rows_survive_the_file_and_fill_steps(tokens: Path) -> None:
 
 
 def test_data_shards_multiply_the_rows_of_a_micro_batch(tokens: Path) -> None:
-    _, plan = plan_run(TRAIN, tokens, data_shards=4)
+    _, plan, _ = plan_run(TRAIN, tokens, data_shards=4)
     assert {len(micro_batch.rows) for micro_batch in plan.micro_batches} == {4}
+
+
+def test_held_out_rows_are_in_no_step_of_any_epoch_and_in_their_own_once(tokens: Path) -> None:
+    """Each row has a length of its own: 10 to 29 tokens."""
+    rows, plan, held_out = plan_run(replace(TRAIN, epochs=3, held_out_rows=4), tokens, data_shards=2)
+    assert held_out is not None
+    trained = {rows.lengths[sample] for m in plan.micro_batches for row in m.rows for sample in row}
+    measured = [held_out.rows.lengths[sample] for m in held_out.plan.micro_batches for row in m.rows for sample in row]
+    assert len(plan.steps) == 3 * (16 // 8)
+    assert len(measured) == 4
+    assert trained | set(measured) == set(range(10, 30))
+    assert not trained & set(measured)
+    assert {len(micro_batch.rows) for micro_batch in held_out.plan.micro_batches} == {2}
+
+
+def test_held_out_rows_do_not_depend_on_the_seed(tokens: Path) -> None:
+    first, second = (plan_run(replace(TRAIN, seed=seed, held_out_rows=4), tokens, 1)[2] for seed in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert first.rows.tokens.tolist() == second.rows.tokens.tolist()
+
+
+def test_the_held_out_loss_is_due_at_every_interval_and_at_the_end(tokens: Path) -> None:
+    settings = replace(TRAIN, epochs=5, held_out_rows=4, checkpoint_interval_steps=4)
+    _, plan, held_out = plan_run(settings, tokens, 1)
+    assert held_out is not None
+    assert [step for step in range(1, len(plan.steps) + 1) if held_out.is_due(step)] == [4, 8, 10]
 
 
 @pytest.mark.parametrize(
     ("change", "shards", "message"),
     [
         ({"samples_per_step": 32}, 1, "20 rows do not fill one step of 32 samples"),
+        ({"held_out_rows": 21}, 1, "20 rows are fewer than are to be held out, with train.held_out_rows = 21"),
+        ({"held_out_rows": 16}, 1, "4 rows do not fill one step of 8 samples, with train.held_out_rows = 16"),
         ({}, 3, "samples_per_step 8 is not a multiple of 3"),
         ({"batching": BatchingSettings("pack", (16,), 16)}, 1, "longer than every row"),
     ],

@@ -44,7 +44,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("train.seed", 1), ("train.epochs", 2), ("train.lora.rank", 16), ("mesh.tp", 2)]
+    ("setting", "value"),
+    [("train.seed", 1), ("train.epochs", 2), ("train.lora.rank", 16), ("mesh.tp", 2), ("train.held_out_rows", 8)],
 )
 def test_a_changed_setting_is_another_run(inputs: dict[str, Path], setting: str, value: Any) -> None:
     assert key(inputs, changed(setting, value)) != key(inputs)

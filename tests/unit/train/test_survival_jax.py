@@ -135,9 +135,10 @@ def start_on_two_hosts(run: TinyRun) -> list[Any]:
 
 
 def test_two_processes_of_two_devices_train_like_one_of_four(inputs: Path, tmp_path: Path) -> None:
-    """One of the two is asked to end on the way: both save and end, and both go on from the same checkpoint."""
+    """One of the two is asked to end on the way: both save and end, and both go on from the same checkpoint. Each
+    measures a part of the held-out rows."""
     mesh = {"mesh": {"fsdp": 2, "tp": 2}}
-    train = TRAIN | {"epochs": 4}
+    train = TRAIN | {"epochs": 4, "held_out_rows": 4}
     one = TinyRun(tmp_path / "one", inputs, train, mesh)
     one.finish()
     two = TinyRun(tmp_path / "two", inputs, train, mesh)
@@ -152,6 +153,8 @@ def test_two_processes_of_two_devices_train_like_one_of_four(inputs: Path, tmp_p
         process.join(1200)
         assert process.exitcode == 0, two.log.read_text()
     np.testing.assert_allclose(two.losses(), one.losses(), rtol=1e-5)
+    assert two.held_out_losses() == pytest.approx(one.held_out_losses(), rel=1e-5)
+    assert list(one.held_out_losses()) == [3, 6, 9, 12]
     ours, theirs = two.adapter(), one.adapter()
     for name in theirs:
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-4, err_msg=name)

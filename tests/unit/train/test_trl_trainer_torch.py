@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import peft
 import pytest
@@ -13,13 +14,15 @@ import torch
 from safetensors.torch import load_file
 
 from scripts.common.batching import BatchingMode
+from scripts.common.files import read_json, read_jsonl, read_manifest
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings
+from scripts.common.token_rows import read_token_rows
 from scripts.train import train_trl, trl_trainer
 from scripts.train.trl_trainer import Recorder, peft_config, step_tensors, weighted_nll
 from tests.unit.train.example_loss import LOGITS, TOKENS, WEIGHTS, expected_loss
 from tests.unit.train.tiny_rows import TINY_ROWS, tiny_plan
-from tests.unit.train.tiny_run import TinyRun, make_inputs
+from tests.unit.train.tiny_run import TinyRun, make_inputs, make_inputs_without
 
 MINI = Path("resources/mini/model")
 
@@ -115,3 +118,55 @@ def test_sigterm_saves_first_and_the_same_command_ends_with_the_same_adapter(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     kept = {path.name for path in (stopped.state / "checkpoints").glob("checkpoint-*")}
     assert kept == {"checkpoint-12", "checkpoint-9"}
+
+
+# ---- Held-out rows
+
+
+def mean_of_answer_means(base: Path, adapter: Path, tokens: Path, held_out_rows: int) -> float:
+    """Of the held-out rows, one at a time, by PEFT as it loads the adapter: without dropout."""
+    model = peft.PeftModel.from_pretrained(load_model(base, "float32"), adapter).eval()
+    _, rows = read_token_rows(tokens).hold_out(held_out_rows)
+    losses = []
+    for index in range(len(rows)):
+        ids = torch.from_numpy(np.array(rows.row(index), np.int64))[None]
+        with torch.no_grad():
+            log_p = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
+        nll = -log_p.gather(1, ids[0, 1:, None])[:, 0]
+        losses.append(nll[int(rows.answer_starts[index]) - 1 :].mean().item())
+    return float(np.mean(losses))
+
+
+def test_held_out_rows_are_not_trained_on_and_their_loss_is_without_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training is bit for bit that on a file without them; asked to end and gone on with, it measures the same."""
+    inputs = make_inputs(tmp_path / "inputs")
+    fewer = make_inputs_without(tmp_path / "fewer", inputs, 4)
+    arm = {"processes": 1, "fsdp": False}
+    held_out = {"held_out_rows": 4}
+    whole, stopped = (TinyRun(tmp_path / name, inputs, held_out, arm=arm) for name in ("a", "b"))
+    without = TinyRun(tmp_path / "c", fewer, {}, arm=arm)
+    train_here(whole)
+    train_here(without)
+    monkeypatch.setattr(trl_trainer, "Recorder", AskedToEndAfterStep3)
+    with pytest.raises(SystemExit):
+        train_here(stopped)
+    monkeypatch.undo()
+    train_here(stopped)
+    assert whole.losses() == without.losses() == stopped.losses()
+    factors = [load_file(run.folder / "out/adapter/adapter_model.safetensors") for run in (whole, without, stopped)]
+    assert all(torch.equal(factors[0][name], other[name]) for other in factors[1:] for name in factors[0])
+    losses = whole.held_out_losses()
+    assert list(losses) == [3, 6, 9]
+    assert stopped.held_out_losses() == losses
+    assert without.held_out_losses() == {}
+    adapter = whole.folder / "out/adapter"
+    for step, folder in read_manifest(adapter / "manifest.json")["steps"].items():
+        expected = mean_of_answer_means(inputs / "model", adapter / folder, inputs / "train.parquet", 4)
+        assert losses[int(step)] == pytest.approx(expected, rel=1e-5)
+    for row in read_jsonl(whole.folder / "out/metrics.jsonl"):
+        jsonschema.validate(row, read_json(Path("schemas/results/train_step.schema.json")))
+    jsonschema.validate(
+        read_json(whole.folder / "out/run.json"), read_json(Path("schemas/results/train_run.schema.json"))
+    )

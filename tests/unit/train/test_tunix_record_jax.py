@@ -76,7 +76,7 @@ def test_the_wall_clock_is_the_sum_of_its_parts(runs: dict[str, TinyRun]) -> Non
     for run in map(run_json, runs.values()):
         parts = [run[f"{part}_sec"] for part in ("start", "compile", "train", "save")]
         assert min(parts) > 0
-        assert sum(parts) == pytest.approx(run["wall_clock_sec"])
+        assert sum(parts) + run["held_out_sec"] == pytest.approx(run["wall_clock_sec"])
 
 
 def test_a_cpu_has_no_known_peak_and_so_no_mfu(runs: dict[str, TinyRun]) -> None:

@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import safetensors.numpy
 
 from scripts.common.files import read_jsonl, write_json, write_manifest
-from scripts.common.token_rows import TokenRows
+from scripts.common.token_rows import TokenRows, read_token_rows
 from scripts.data.token_file import write_tokens
 
 MINI = Path("resources/mini/model")
@@ -153,12 +154,25 @@ class TinyRun:
         assert [row["step"] for row in rows] == list(range(1, len(rows) + 1)), "a step missing or twice"
         return [row["loss"] for row in rows]
 
+    def held_out_losses(self) -> dict[int, float]:
+        """By the step after which each was measured."""
+        rows = read_jsonl(self.folder / "out/metrics.jsonl")
+        return {row["step"]: row["held_out_loss"] for row in rows if row["held_out_loss"] is not None}
+
     def adapter(self) -> dict[str, np.ndarray]:
         """Both factors of every module of the published adapter."""
         from scripts.merge.orbax_adapter import read_orbax
 
         factors = read_orbax(self.folder / "out/adapter/model_params")
         return {f"{name}.{side}": getattr(pair, side) for name, pair in factors.items() for side in "ab"}
+
+
+def make_inputs_without(folder: Path, inputs: Path, held_out: int) -> Path:
+    """`inputs` without the rows that a run over them holds out."""
+    shutil.copytree(inputs / "model", folder / "model")
+    rows, _ = read_token_rows(inputs / "train.parquet").hold_out(held_out)
+    write_tokens(folder / "train.parquet", [f"row{i}" for i in range(len(rows))], rows)
+    return folder
 
 
 def make_inputs(folder: Path) -> Path:
