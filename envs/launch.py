@@ -22,7 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "envs"
-VENVS = ROOT / ".venvs"
+# Where a link leads: programs in an environment name their interpreter by its path, which has to outlive the link.
+VENVS = (ROOT / ".venvs").resolve()
 # The newest Python that every lock was resolved for, and the oldest that Tunix accepts.
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
 # PyPI's torch is a CUDA build; these environments want PyTorch's CPU build instead.
