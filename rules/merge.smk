@@ -12,7 +12,7 @@ rule choose_adapter:
     input:
         adapter=in_run("train/{arm}/seed{seed}/adapter/manifest.json"),
         metrics=in_run("train/{arm}/seed{seed}/metrics.jsonl"),
-        lock="envs/analysis.txt",
+        lock="envs/jax.txt",
     output:
         ADAPTER,
     log:
@@ -25,7 +25,7 @@ rule choose_adapter:
         code=code("scripts.merge.choose_adapter"),
         settings=settings(step=config["merge"]["step"]),
     shell:
-        "python envs/launch.py analysis python -m scripts.merge.choose_adapter --settings {params.settings:q}"
+        "python envs/launch.py jax python -m scripts.merge.choose_adapter --settings {params.settings:q}"
         " --adapter {input.adapter} --metrics {input.metrics} --output {output} > {log} 2>&1"
 
 

@@ -23,11 +23,12 @@ rule train_tunix:
         code=code("scripts.train.train_tunix"),
         settings=lambda wc: settings(train=train_settings(wc), mesh=arm(wc.arm)["train"]["mesh"]),
         state_dir=in_run("state/train"),
+        compile_cache=COMPILE_CACHE,
         folder=subpath(output.run, parent=True),
     shell:
         "python envs/launch.py jax python -m scripts.train.train_tunix --settings {params.settings:q}"
         " --base-model {input.base_model} --tokens {input.tokens} --state-dir {params.state_dir}"
-        " --output {params.folder} {COMPILE_CACHE} 2>&1 | tee {log}"
+        " --output {params.folder} {params.compile_cache} 2>&1 | tee {log}"
 
 
 rule train_trl:
