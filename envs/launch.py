@@ -115,7 +115,7 @@ def build(name: str) -> Path:
             return folder
         if folder.exists():  # half-built: its builder was killed
             shutil.rmtree(folder)
-        print(f"building the environment {name} in {folder.relative_to(ROOT)}", file=sys.stderr)
+        print(f"building the environment {name} in {folder}", file=sys.stderr)
         if name == "uv":
             make_venv(folder, with_pip=True)
             run_step(

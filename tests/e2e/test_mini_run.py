@@ -71,12 +71,14 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def find_step(project: Path, module: str) -> psutil.Process | None:
+    """The entry script `module` at work; not its launchers, which may still be building its environment."""
     for process in processes_in(project):
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
-        if module in line and "-m" in line and "torchrun" not in " ".join(line) and "python" in Path(line[0]).name:
+        is_script = "-m" in line and module in line and "python" in Path(line[0]).name
+        if is_script and not any(launcher in " ".join(line) for launcher in ("envs/launch.py", "torchrun")):
             return process
     return None
 

@@ -46,6 +46,20 @@ def test_builds_on_demand_and_runs_inside(project: Path) -> None:
     assert "building" not in run(project, "tiny", "true").stderr
 
 
+def test_an_environment_built_through_a_link_outlives_it(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Copies of a project, as tests make them, link their environments to its own, and may be the first to need one."""
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(project / "envs", copy / "envs")
+    (copy / ".venvs").symlink_to(project / ".venvs")
+    result = run(copy, "tiny", "python", "-c", "import sys; print(sys.prefix)")
+    assert result.returncode == 0, result.stderr
+    (environment,) = environments(project)
+    assert result.stdout.strip() == str(environment)
+    assert str(copy) not in (environment / "pyvenv.cfg").read_text()
+
+
 def test_two_that_ask_at_once_build_once(project: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         results = list(pool.map(lambda _: run(project, "tiny", "python", "-c", "print('ok')"), range(3)))
