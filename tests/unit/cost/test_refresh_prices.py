@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,9 +47,16 @@ def refresh(hardware: Path, catalogue: str, *flags: str) -> None:
     refresh_prices.main(["--hardware", str(hardware), "--catalogue", catalogue, "--date", "today", *flags])
 
 
-def published(path: Path) -> list[dict[str, object]]:
-    entries = yaml.safe_load(path.read_text()).values()
-    return [price for entry in entries for price in entry["prices"] if price["source"].startswith("paper")]
+def prices(path: Path) -> list[dict[str, Any]]:
+    return [price for entry in yaml.safe_load(path.read_text()).values() for price in entry["prices"]]
+
+
+def published(path: Path) -> list[dict[str, Any]]:
+    return [price for price in prices(path) if price["source"].startswith("paper")]
+
+
+def commitments(path: Path) -> list[dict[str, Any]]:
+    return [price for price in prices(path) if price["kind"].startswith("commitment")]
 
 
 def test_prices_come_from_the_url_and_say_so(hardware: Path, site: str, tmp_path: Path) -> None:
@@ -83,8 +91,16 @@ def test_a_second_refresh_changes_nothing(hardware: Path) -> None:
 
 def test_regions_are_listed_as_asked(hardware: Path) -> None:
     refresh(hardware, str(EXTRACT), "--regions", "us-central1")
-    prices = yaml.safe_load(hardware.read_text())["tpu-v5p-8"]["prices"]
-    assert [price["region"] for price in prices] == [None, "us-central1", "us-central1"]
+    listed = yaml.safe_load(hardware.read_text())["tpu-v5p-8"]["prices"]
+    fetched = [price for price in listed if "SkyPilot" in price["source"]]
+    assert [price["region"] for price in fetched] == ["us-central1", "us-central1"]
+
+
+def test_commitments_which_the_catalogue_lacks_stay(hardware: Path) -> None:
+    before = commitments(hardware)
+    assert {price["kind"] for price in before} == {"commitment_1_year", "commitment_3_years"}
+    refresh(hardware, str(EXTRACT))
+    assert commitments(hardware) == before
 
 
 def test_a_machine_that_no_asked_region_has_is_named(hardware: Path, capsys: pytest.CaptureFixture[str]) -> None:
