@@ -35,6 +35,8 @@ KILLED = [
     ("scripts.verilog.generate", "samples/base/seed0.jsonl", 15),
     ("scripts.verilog.simulate", "verdicts/base/seed0.jsonl", 1),
 ]
+# Many times what a run takes on two busy cores: one that goes on for longer hangs.
+HANGS_SEC = 7200
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +86,16 @@ def find_step(project: Path, module: str) -> psutil.Process | None:
 
 
 def wait_for_step(project: Path, module: str, run: subprocess.Popen[str]) -> psutil.Process:
-    deadline = time.monotonic() + 900
-    while time.monotonic() < deadline:
+    """Waits as long as the run lasts: steps before this one may take their time on a busy machine."""
+    while run.poll() is None:
         if process := find_step(project, module):
             return process
-        assert run.poll() is None, (project / "snakemake.log").read_text()[-3000:]
         time.sleep(0.2)
-    raise AssertionError(f"{module} never ran")
+    raise AssertionError(f"{module} never ran: {(project / 'snakemake.log').read_text()[-3000:]}")
 
 
 def assert_nothing_runs(project: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and processes_in(project):
         time.sleep(0.5)
     assert [process.cmdline() for process in processes_in(project)] == []
@@ -106,7 +107,7 @@ def kill_a_stage(project: Path, module: str, target: str, delay_sec: int) -> Non
     step = wait_for_step(project, module, run)
     time.sleep(delay_sec)
     step.kill()
-    assert run.wait(timeout=300) != 0
+    assert run.wait(timeout=HANGS_SEC) != 0
     assert_nothing_runs(project)
     assert not (project / "results/mini" / target).exists()
 
@@ -132,7 +133,7 @@ def test_a_report_killed_after_that_fails_like_any_other_stage(project: Path) ->
 
 def test_the_run_completes_after_all_that(project: Path, run_dir: Path) -> None:
     run = start(project, "all", "--nolock", "--report-after-run", "--report", "results/mini/report.html")
-    assert run.wait(timeout=2400) == 0, (project / "snakemake.log").read_text()[-5000:]
+    assert run.wait(timeout=HANGS_SEC) == 0, (project / "snakemake.log").read_text()[-5000:]
     assert_nothing_runs(project)
     assert (run_dir / "report.html").stat().st_size > 100_000
 
