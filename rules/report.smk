@@ -16,7 +16,7 @@ FIGURES = ["lengths", "loss", "throughput", "ttft", "pass_at_1_by_problem"]
 # Apart, since a changed price redraws them alone.
 COST_FIGURES = ["total_cost", "tornado"]
 # Too long for the summary.
-LONG_TABLES = ["problems"]
+LONG_TABLES = ["problems", "disagreements"]
 RUN_RECORDS = arm_files("train/{arm}/seed{seed}/run.json", TRAINED_ARMS)
 BENCHES = expand(in_run("bench/{arm}.json"), arm=ARM_NAMES)
 SCORES = arm_files("scores/{arm}/seed{seed}.json")

@@ -1,4 +1,5 @@
-"""The tables of the Verilog evaluation: scores, how certain differences are, the paper's own, and every problem."""
+"""The tables of the Verilog evaluation: scores, how certain differences are, the paper's own, every problem, and where
+VerilogEval's own rules judge otherwise."""
 
 from __future__ import annotations
 
@@ -18,6 +19,22 @@ PUBLISHED_COLUMNS = {
     "most_disagreement": "arms differ most by problem",
 }
 SAMPLING, PROBLEMS = ("sampling again", "same_problems"), ("over problems", "other_problems")
+# VerilogEval's letters (scripts/verilog/letters.py) in its order, in words.
+LETTERS = {
+    ".": "pass",
+    "S": "syntax error",
+    "C": "other compile error",
+    "e": "explicit cast missing",
+    "0": "constant of size zero",
+    "n": "no sensitivities",
+    "w": "wire assigned in a block",
+    "m": "unknown module",
+    "p": "unknown name",
+    "c": "unknown clk",
+    "T": "timeout",
+    "r": "failure at run time, reset suspected",
+    "R": "other failure at run time",
+}
 SIZES = {"of_interest": "difference of interest", "observed": "observed difference"}
 
 
@@ -28,11 +45,12 @@ def evaluation_tables(results: Results, comparisons: Numbers, published: Numbers
         statistics_table(results, comparisons, settings),
         published_table(published),
         problems_table(results, settings),
+        disagreements_table(results, settings),
     ]
 
 
 def evaluation_table(results: Results, comparisons: Numbers, settings: Settings) -> Table:
-    """pass@k with its interval and ceiling, problems solved and what became of the samples."""
+    """pass@k with its interval and ceiling, problems solved and what became of the samples, here and by VerilogEval."""
     scores = [score for entries in results.scores.values() for score in entries]
 
     def row(label: str, quantity: Callable[[Numbers], float | None], form: Any = "integer", **other: Any) -> Row:
@@ -65,6 +83,12 @@ def evaluation_table(results: Results, comparisons: Numbers, settings: Settings)
         row(_words(name), _count("verdict_counts", name), section="Verdicts [samples]")
         for name in dict.fromkeys(name for score in scores for name, count in score["verdict_counts"].items() if count)
     ]
+    rows += [
+        row(f"{letter} {words}", _count("verilog_eval_counts", letter), section="VerilogEval's own letters [samples]")
+        for letter, words in LETTERS.items()
+        if any(letter in score["verilog_eval_counts"] for score in scores)
+    ]
+    rows.append(row("None: nothing was run", _without_letter, section="VerilogEval's own letters [samples]"))
     simulators = sorted({score["icarus_version"] for score in scores})
     unsolvable = sorted({problem for score in scores for problem in score["unsolvable_problems"]})
     notes = [
@@ -72,6 +96,7 @@ def evaluation_table(results: Results, comparisons: Numbers, settings: Settings)
         "bootstrap over problems. The ceiling is the share of problems whose own reference passes its bench.",
         f"Simulated by Icarus Verilog {' and '.join(simulators)}.",
         f"Answers were sampled by {_engines(results, settings)}.",
+        _disagreement_note(results, settings),
         *seed_notes(rows),
     ]
     if unsolvable:
@@ -208,6 +233,49 @@ def problems_table(results: Results, settings: Settings) -> Table:
     notes = ["Share of samples that pass.", *seed_notes(rows)]
     notes += scale_notes("Served", results, settings.arms, settings.hardware)
     return _table("problems", "Evaluation: every problem", rows, settings, notes)
+
+
+def disagreements_table(results: Results, settings: Settings) -> Table:
+    """Every sample that passes here and not by VerilogEval's own rules, or the other way round; dashes elsewhere."""
+    found = {
+        (entry["problem"], score["seed"], entry["sample"], arm.name): f"{entry['verdict']} / {entry['verilog_eval']}"
+        for arm in settings.arms
+        for score in results.scores[arm.name]
+        for entry in score["disagreements"]
+    }
+    counts = tuple(sum(len(score["disagreements"]) for score in results.scores[arm.name]) for arm in settings.arms)
+    rows = [Row("Samples", "", counts, form="integer")]
+    rows += [
+        Row(
+            f"Seed {seed}, sample {sample}",
+            "",
+            tuple(found.get((problem, seed, sample, arm.name)) for arm in settings.arms),
+            section=problem,
+        )
+        for problem, seed, sample in sorted({key[:3] for key in found})
+    ]
+    letters = ", ".join(f"{letter} {words}" for letter, words in LETTERS.items())
+    notes = [
+        _disagreement_note(results, settings),
+        f"A cell is the verdict here / VerilogEval's letter: {letters}. Listed is what one of the two passes alone.",
+        *scale_notes("Served", results, settings.arms, settings.hardware),
+    ]
+    return _table("disagreements", "Evaluation: where VerilogEval judges otherwise", rows, settings, notes)
+
+
+def _disagreement_note(results: Results, settings: Settings) -> str:
+    """How many samples of each arm one of the two judges passes alone."""
+    counts = {arm.name: sum(len(score["disagreements"]) for score in results.scores[arm.name]) for arm in settings.arms}
+    if not any(counts.values()):
+        return "VerilogEval's own rules pass the same samples, wherever its recipe was run."
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"Samples that pass here and not by VerilogEval's own rules, or the other way round: {listed}."
+
+
+def _without_letter(score: Numbers) -> int:
+    """Samples for which VerilogEval's recipe had nothing to run: no module, or a problem that cannot be solved here."""
+    samples: int = score["problems"] * score["samples_per_problem"]
+    return samples - sum(score["verilog_eval_counts"].values())
 
 
 def _engines(results: Results, settings: Settings) -> str:

@@ -1,5 +1,5 @@
 """Scores one model: unbiased pass@k over the problems with its interval, the ceiling, and what became of the samples,
-in all, by problem and by the kind of circuit."""
+in all, by problem and by the kind of circuit, and by VerilogEval's own rules."""
 
 from __future__ import annotations
 
@@ -130,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "arm": settings.arm,
         "seed": settings.seed,
         **numbers,
+        "verilog_eval_counts": report["verilog_eval_counts"],
+        "disagreements": report["disagreements"],
         "unsolvable_problems": unsolvable,
         "ceiling": 1 - len(unsolvable) / numbers["problems"],
         "engines": read_json(args.generation)["engines"],

@@ -226,6 +226,8 @@ def score_json(arm: str, seed: int, problems: int = 32, skill: float = 0.5) -> d
         "verdict_counts": {"pass": passed, "mismatch": 5 * problems - passed},
         "by_problem": by_problem,
         "by_category": by_category,
+        "verilog_eval_counts": {".": passed, "R": 5 * problems - passed},
+        "disagreements": [],
         "unsolvable_problems": [],
         "ceiling": 1.0,
         "engines": {"vllm 0.32.0": 5 * problems},

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from scripts.cost import cost
-from scripts.report import tables
-from scripts.verilog import compare
+from scripts.report import evaluation_tables, tables
+from scripts.verilog import compare, letters
 from scripts.verilog import published as published_evaluation
 from tests.unit import synthetic_run
 
 NAMES = (
     "hardware", "training", "inference", "inference_by_rate", "cost_per_million_tokens", "tco",
     "break_even", "sensitivity",
-    "evaluation", "evaluation_statistics", "problems", "published_evaluation",
+    "evaluation", "evaluation_statistics", "problems", "disagreements", "published_evaluation",
 )  # fmt: skip
 
 
@@ -123,6 +123,64 @@ def test_evaluation_lists_the_verdicts_that_occurred(tmp_path: Path) -> None:
     assert note in (output / "evaluation.md").read_text()
     assert [rows["Verdicts [samples]/Compile error"][arm] for arm in ("base", "gpu")] == ["7.0", "0.0"]
     assert "Verdicts [samples]/No module" not in rows
+
+
+def with_letters(
+    folder: Path, arm: str, counts: dict[str, int], disagreements: list[tuple[str, int, str, str]]
+) -> None:
+    """Gives the score of an arm's first seed VerilogEval's letters, and (problem, sample, verdict, letter) to list."""
+    path = folder / f"scores/{arm}/seed0.json"
+    keys = ("problem", "sample", "verdict", "verilog_eval")
+    listed = [dict(zip(keys, entry, strict=True)) | {"detail": ""} for entry in disagreements]
+    score = json.loads(path.read_text()) | {"verilog_eval_counts": counts, "disagreements": listed}
+    path.write_text(json.dumps(score))
+
+
+def test_verilog_evals_letters_are_counted_below_the_verdicts(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path, seeds=(0,))
+    with_letters(folder, "base", {".": 100, "T": 2, "R": 50}, [])
+    rows = rows_of(write_tables(folder), "evaluation")
+    section = "VerilogEval's own letters [samples]"
+    counts = {name.removeprefix(f"{section}/"): row["base"] for name, row in rows.items() if row["section"] == section}
+    assert counts == {
+        ". pass": "100.0",
+        "T timeout": "2.0",
+        "R other failure at run time": "50.0",
+        "None: nothing was run": "8.0",
+    }
+    assert rows[f"{section}/T timeout"]["gpu"] == "0.0"
+
+
+def test_letters_are_verilog_evals_in_its_order() -> None:
+    assert "".join(evaluation_tables.LETTERS) == letters.LETTERS
+
+
+def test_samples_that_verilog_eval_judges_otherwise_are_listed(tmp_path: Path) -> None:
+    folder = synthetic_run.write_run(tmp_path, seeds=(0,))
+    with_letters(folder, "tpu", {"T": 160}, [("Prob082_x", 10, "pass", "T"), ("Prob082_x", 9, "pass", "T")])
+    with_letters(folder, "gpu", {".": 160}, [("Prob082_x", 9, "pass", "T"), ("Prob007_x", 0, "refused", ".")])
+    output = write_tables(folder)
+    rows = rows_of(output, "disagreements")
+    assert {name: (row["base"], row["tpu"], row["gpu"]) for name, row in rows.items()} == {
+        "Samples": ("0", "2", "2"),
+        "Prob007_x/Seed 0, sample 0": ("", "", "refused / ."),
+        "Prob082_x/Seed 0, sample 9": ("", "pass / T", "pass / T"),
+        "Prob082_x/Seed 0, sample 10": ("", "pass / T", ""),
+    }
+    assert list(rows)[2] == "Prob082_x/Seed 0, sample 9"
+    counted = (
+        "- Samples that pass here and not by VerilogEval's own rules, or the other way round: base 0, tpu 2, gpu 2."
+    )
+    for name in ("evaluation", "disagreements"):
+        assert counted in (output / f"{name}.md").read_text()
+
+
+def test_where_no_judgement_differs_the_page_says_so(output: Path) -> None:
+    rows = rows_of(output, "disagreements")
+    assert {name: [row[arm] for arm in ("base", "tpu", "gpu")] for name, row in rows.items()} == {"Samples": ["0"] * 3}
+    for name, suffix in (("evaluation", "md"), ("disagreements", "md"), ("disagreements", "tex")):
+        text = (output / f"{name}.{suffix}").read_text()
+        assert "VerilogEval's own rules pass the same samples, wherever its recipe was run." in text
 
 
 def test_a_score_stands_beside_its_interval_its_ceiling_and_the_answers_cut_off(output: Path) -> None:

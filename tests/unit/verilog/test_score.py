@@ -17,7 +17,13 @@ from scripts.verilog.verdicts import VERDICTS
 from tests.unit.verilog.tools import SCHEMAS
 
 TWO_PROBLEMS = {"Prob001_a": ["pass", "mismatch"], "Prob002_b": ["timeout", "mismatch"]}
-REPORT = {"icarus_version": "11.0", "references": [{"problem": "Prob002_b", "verdict": "compile_error"}]}
+DISAGREEMENT = {"problem": "Prob001_a", "sample": 0, "verdict": "pass", "detail": "", "verilog_eval": "T"}
+REPORT = {
+    "icarus_version": "11.0",
+    "references": [{"problem": "Prob002_b", "verdict": "compile_error"}],
+    "verilog_eval_counts": {"R": 1, "T": 1},
+    "disagreements": [DISAGREEMENT],
+}
 REFERENCES = {
     "Prob001_a": "module RefModule(output y); assign y = 0; endmodule",
     "Prob002_b": "module RefModule(input clk, output reg y); always @(posedge clk) y <= 1; endmodule",
@@ -82,6 +88,8 @@ def test_the_result_file(tmp_path: Path) -> None:
                 "problems": 1, "samples": 2, "passed": 1, "verdict_counts": {"pass": 1, "mismatch": 1},
             },
         },
+        "verilog_eval_counts": {"R": 1, "T": 1},
+        "disagreements": [DISAGREEMENT],
         "unsolvable_problems": ["Prob002_b"],
         "ceiling": 0.5,
         "engines": {"vllm 1": 4},
