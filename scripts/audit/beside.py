@@ -15,11 +15,11 @@ from tabulate import tabulate
 
 from scripts.audit.ours import ArmResults, Beside, beside, planned_lines, result_quantities, settings_quantities
 from scripts.audit.published import Published, load_published
-from scripts.audit.units import quantity, shown
 from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_json, write_json, write_text
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.common.units import quantity, shown
 
 PAPER_ARM = {"tunix": "tpu", "trl": "gpu"}  # which of the paper's arms a training backend belongs to
 NOTES = (

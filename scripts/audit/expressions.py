@@ -16,7 +16,7 @@ from typing import Any
 import pint
 import simpleeval
 
-from scripts.audit.units import REGISTRY, quantity, shown
+from scripts.common.units import UNITS, quantity, shown
 
 # simpleeval's own guards against huge results look for len(), which a quantity has only in part.
 OPERATORS = {
@@ -46,7 +46,7 @@ class Value:
     def ends(self) -> tuple[Any, ...]:
         if not self.half_width:
             return (self.nominal,)
-        half = REGISTRY.Quantity(self.half_width, self.nominal.units)
+        half = UNITS.Quantity(self.half_width, self.nominal.units)
         return (self.nominal - half, self.nominal + half)
 
 

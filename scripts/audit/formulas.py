@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scripts.audit.units import in_unit, quantity
 from scripts.common.gemma4_shapes import Gemma4Shapes
 from scripts.common.serving_bounds import (
     ServingChoice,
@@ -19,6 +18,7 @@ from scripts.common.serving_bounds import (
     ttft_bound_sec,
     weights_bytes_per_chip,
 )
+from scripts.common.units import in_unit, quantity
 
 HARDWARE_UNITS = {
     "chips": "chip",

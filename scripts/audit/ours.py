@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.audit.published import Published
-from scripts.audit.units import in_unit, quantity
+from scripts.common.units import in_unit, quantity
 
 Getter = Callable[["ArmResults"], float | None]
 

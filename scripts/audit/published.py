@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from scripts.audit.printed import PrintedNumber, occurs, parse_printed
-from scripts.audit.units import quantity
 from scripts.common.errors import UserError
 from scripts.common.settings import parse_settings
+from scripts.common.units import quantity
 
 SETTINGS_PATH = "settings"  # how parse_settings begins the path of what it complains about
 

@@ -19,8 +19,8 @@ from scripts.audit.expressions import (
     with_values,
 )
 from scripts.audit.published import Claim, Published
-from scripts.audit.units import in_unit, quantity, shown
 from scripts.common.errors import UserError
+from scripts.common.units import in_unit, quantity, shown
 
 Functions = Mapping[str, Callable[..., Any]]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from scripts.common.errors import UserError
 from scripts.common.spread import spread
+from scripts.common.units import Quantity, quantity
 from scripts.cost import formulas
 from scripts.cost.settings import ArmHardware, Settings
 from scripts.cost.sustained import peak, sustained
-from scripts.cost.units import Quantity, quantity
 from scripts.cost.workload import Conditions, TrainingRun, output_price, run_costs, serving_hours, training_cost
 
 
@@ -101,10 +101,10 @@ def _training(measured: Measured, costs: Sequence[Quantity], settings: Settings)
         "paid_hours": _spread((cost / price).m_as("hour") for cost in costs),
         "cost_usd": _spread(cost.m_as("USD") for cost in costs),
         "usd_per_million_real_tokens": _spread(
-            formulas.price_per_token(cost, run.real_tokens).m_as("USD/million_tokens") for run, cost in pairs
+            formulas.price_per_token(cost, run.real_tokens).m_as("USD/Mtoken") for run, cost in pairs
         ),
         "usd_per_million_padded_tokens": _spread(
-            formulas.price_per_token(cost, run.padded_tokens).m_as("USD/million_tokens") for run, cost in pairs
+            formulas.price_per_token(cost, run.padded_tokens).m_as("USD/Mtoken") for run, cost in pairs
         ),
     }
 
@@ -134,7 +134,7 @@ def _cell_cost(cell: dict[str, Any], price: Quantity) -> dict[str, Any]:
     return {
         "request_rate_per_sec": cell["request_rate_per_sec"],
         "output_tokens_per_sec": throughput,
-        "usd_per_million_output_tokens": None if cost is None else cost.m_as("USD/million_tokens"),
+        "usd_per_million_output_tokens": None if cost is None else cost.m_as("USD/Mtoken"),
     }
 
 
@@ -143,7 +143,7 @@ def _price_per_problem(evaluations: Sequence[Evaluation], cost: dict[str, Any] |
     usd_per_million_tokens = cost["usd_per_million_output_tokens"] if cost else None
     if usd_per_million_tokens is None or any(entry.solved == 0 for entry in evaluations):
         return None
-    price = quantity(usd_per_million_tokens, "USD/million_tokens")
+    price = quantity(usd_per_million_tokens, "USD/Mtoken")
     return _spread(
         formulas.price_per_problem(entry.output_tokens, price, quantity(entry.solved, "problem")).m_as("USD/problem")
         for entry in evaluations
@@ -173,7 +173,7 @@ def _by_tokens(
     for context in measured.contexts():
         throughput = measured.sustained_throughput(context, settings.sustained_share)
         for volume in settings.output_tokens_millions:
-            tokens = quantity(volume, "million_tokens")
+            tokens = quantity(volume, "Mtoken")
             hours = throughput and serving_hours(tokens, throughput, measured.startup, conditions)
             usd = hours and _spread(
                 formulas.total_cost(cost, hours, conditions.serving_price).m_as("USD") for cost in trained

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.common.units import Quantity, quantity
 from scripts.cost import formulas
 from scripts.cost.breakdown import Measured, cost_line
 from scripts.cost.settings import Settings
-from scripts.cost.units import Quantity, quantity
 from scripts.cost.workload import Conditions, NeverEnds, serving_hours, training_cost
 
 
@@ -33,7 +33,7 @@ def break_evens(arms: Sequence[Measured], settings: Settings) -> list[dict[str, 
                 "input_tokens": context and context[0],
                 "output_tokens": context and context[1],
                 "serving_hours": _amount(point.at, "hour") if context is None else None,
-                "output_tokens_millions": _amount(point.at, "million_tokens") if context else None,
+                "output_tokens_millions": _amount(point.at, "Mtoken") if context else None,
                 "cheaper_before": names[point.cheaper_before],
                 "cheaper_after": names[point.cheaper_after],
             }
@@ -71,7 +71,7 @@ def _arm_sensitivity(
     def total_usd(conditions: Conditions | None) -> float | None:
         if conditions is None:
             return None
-        hours = serving_hours(quantity(volume, "million_tokens"), throughput, measured.startup, conditions)
+        hours = serving_hours(quantity(volume, "Mtoken"), throughput, measured.startup, conditions)
         try:
             training = training_cost(measured.runs, conditions)
         except NeverEnds:

@@ -14,10 +14,10 @@ from scripts.common.errors import UserError, entry_point
 from scripts.common.files import read_json, read_jsonl, write_json
 from scripts.common.provenance import provenance
 from scripts.common.settings import parse_settings
+from scripts.common.units import quantity
 from scripts.cost.breakdown import Evaluation, Measured, arm_costs
 from scripts.cost.comparison import break_evens, sensitivity
 from scripts.cost.settings import ArmHardware, Settings
-from scripts.cost.units import quantity
 from scripts.cost.workload import TrainingRun
 
 

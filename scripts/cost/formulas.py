@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.cost.units import (
+from scripts.common.units import (
     HOURLY_PRICE,
     MONEY,
     PROBLEMS,
@@ -31,13 +31,13 @@ def rent(time: Quantity, price: Quantity) -> Quantity:
 @UNITS.check(MONEY, TOKENS)
 def price_per_token(cost: Quantity, tokens: Quantity) -> Quantity:
     """cost / tokens [USD per million tokens] (section 5.4, cost per 1M tokens trained)."""
-    return (not_negative(cost, "cost") / positive(tokens, "tokens")).to("USD/million_tokens")
+    return (not_negative(cost, "cost") / positive(tokens, "tokens")).to("USD/Mtoken")
 
 
 @UNITS.check(THROUGHPUT, HOURLY_PRICE)
 def price_of_output(throughput: Quantity, price: Quantity) -> Quantity:
     """price / throughput [USD per million tokens] of a server that always writes at `throughput` (section 8.6)."""
-    return (positive(price, "price") / positive(throughput, "throughput")).to("USD/million_tokens")
+    return (positive(price, "price") / positive(throughput, "throughput")).to("USD/Mtoken")
 
 
 @UNITS.check(TOKENS, THROUGHPUT, None)

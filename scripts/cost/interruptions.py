@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from scripts.cost.units import RATE, TIME, UNITS, Quantity, not_negative, positive, quantity
+from scripts.common.units import RATE, TIME, UNITS, Quantity, not_negative, positive, quantity
 
 
 @UNITS.check(TIME, TIME, TIME, RATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.common.prices import Price
-from scripts.cost.units import Quantity, quantity
+from scripts.common.units import Quantity, quantity
 from scripts.cost.workload import Conditions
 
 

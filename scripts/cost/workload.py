@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.common.errors import UserError
+from scripts.common.units import Quantity, quantity
 from scripts.cost import formulas
 from scripts.cost.interruptions import paid_time, productive_share
-from scripts.cost.units import Quantity, quantity
 
 
 class NeverEnds(UserError):

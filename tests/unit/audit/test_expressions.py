@@ -14,7 +14,7 @@ from scripts.audit.expressions import (
     names_in,
     with_values,
 )
-from scripts.audit.units import in_unit, quantity
+from scripts.common.units import in_unit, quantity
 
 VALUES = {
     "price": Value(quantity(20, "USD/h")),

@@ -4,9 +4,9 @@ import pytest
 
 from scripts.audit.expressions import evaluate
 from scripts.audit.published import Claim
-from scripts.audit.units import in_unit, quantity
 from scripts.audit.verdicts import Verdict, audit, findings_of, known_values
 from scripts.common.errors import UserError
+from scripts.common.units import in_unit, quantity
 from tests.unit.audit.audited import audited, by_id, formulas, paper_of, planted, published
 
 CENT = {"unit": "USD", "missing": "cause"}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.common.units import Quantity, quantity
 from scripts.cost import formulas
 from scripts.cost.formulas import CostLine, break_even
-from scripts.cost.units import Quantity, quantity
 
 prices = st.floats(0.001, 1000)
 times = st.floats(0, 10_000)
@@ -39,7 +39,7 @@ def rate(value: float) -> Quantity:
 
 
 def millions(value: float) -> Quantity:
-    return quantity(value, "million_tokens")
+    return quantity(value, "Mtoken")
 
 
 @given(times, prices, factors)
@@ -73,8 +73,8 @@ def test_tokens_get_cheaper_with_throughput_and_dearer_with_price(tokens: float,
 def test_price_per_token_is_the_same_from_a_rate_and_from_a_bill(tokens: float, price: float, time: float) -> None:
     bill = formulas.rent(hours(time), hourly(price))
     written = rate(tokens) * hours(time)
-    per_token = formulas.price_per_token(bill, written).m_as("USD/million_tokens")
-    assert math.isclose(per_token, formulas.price_of_output(rate(tokens), hourly(price)).m_as("USD/million_tokens"))
+    per_token = formulas.price_per_token(bill, written).m_as("USD/Mtoken")
+    assert math.isclose(per_token, formulas.price_of_output(rate(tokens), hourly(price)).m_as("USD/Mtoken"))
 
 
 @given(amounts, st.floats(0.001, 1e6), shares)
@@ -164,7 +164,7 @@ def test_the_paper_s_arms_break_even_in_tokens_at_short_context_and_never_in_hou
     point = break_even(CostLine(tpu, per_token[0]), CostLine(gpu, per_token[1]))
     assert (point.cheaper_before, point.cheaper_after) == ("first", "second")
     assert point.at is not None
-    assert point.at.m_as("million_tokens") == pytest.approx(63.12 / (21.52 / 5.0508 - 22.12 / 5.364), rel=1e-3)
+    assert point.at.m_as("Mtoken") == pytest.approx(63.12 / (21.52 / 5.0508 - 22.12 / 5.364), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_training_costs_of_section_5_4(time: float, price: float, printed: float
 def test_token_prices_of_section_8_6_are_the_parts_within_a_cent_or_so(
     tokens: float, price: float, recomputed: float, printed: float
 ) -> None:
-    found = formulas.price_of_output(rate(tokens), hourly(price)).m_as("USD/million_tokens")
+    found = formulas.price_of_output(rate(tokens), hourly(price)).m_as("USD/Mtoken")
     assert round(found, 2) == recomputed
     assert abs(found - printed) < 0.012
 
 
 def test_tokens_an_hour_of_section_8_6() -> None:
-    assert round(rate(1403).m_as("million_tokens/hour"), 2) == 5.05
-    assert round(rate(728).m_as("million_tokens/hour"), 2) == 2.62
+    assert round(rate(1403).m_as("Mtoken/hour"), 2) == 5.05
+    assert round(rate(728).m_as("Mtoken/hour"), 2) == 2.62
 
 
 @pytest.mark.parametrize(
@@ -217,25 +217,17 @@ def test_ownership_of_section_9(training: float, time: float, price: float, prin
         lambda: formulas.rent(hourly(22.12), hours(5.39)),
         lambda: formulas.rent(hours(1), usd(1)),
         lambda: formulas.price_per_token(usd(1), hours(1)),
-        lambda: formulas.price_of_output(rate(1), quantity(1, "USD/million_tokens")),
+        lambda: formulas.price_of_output(rate(1), quantity(1, "USD/Mtoken")),
         lambda: formulas.price_of_output(quantity(1, "token/USD"), hourly(1)),
         lambda: formulas.total_cost(hours(1), hours(1), hourly(1)),
         lambda: formulas.serving_time(hours(1), rate(1), 1.0),
         lambda: formulas.price_per_problem(millions(1), hourly(1), quantity(1, "problem")),
-        lambda: break_even(CostLine(usd(1), hourly(1)), CostLine(usd(1), quantity(1, "USD/million_tokens"))),
-        lambda: usd(1) + hours(1),
-        lambda: usd(1) < millions(1),
-        lambda: hours(1).m_as("USD"),
+        lambda: break_even(CostLine(usd(1), hourly(1)), CostLine(usd(1), quantity(1, "USD/Mtoken"))),
     ],
 )
 def test_mixed_units_are_refused(call: Callable[[], Any]) -> None:
     with pytest.raises(pint.DimensionalityError):
         call()
-
-
-def test_an_unknown_unit_is_refused() -> None:
-    with pytest.raises(pint.UndefinedUnitError):
-        quantity(1, "EUR/hour")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.common.units import Quantity, quantity
 from scripts.cost.interruptions import paid_time, productive_share
-from scripts.cost.units import Quantity, quantity
 
 works = st.floats(0.1, 100)
 intervals = st.floats(0.05, 5)
