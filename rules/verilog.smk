@@ -187,7 +187,7 @@ rule compare:
 rule published_evaluation:
     """Puts the paper's own totals through the same statistics."""
     input:
-        published="resources/paper/verilog_eval.yaml",
+        published="resources/paper/published/6_evaluation.yaml",
         lock="envs/analysis.txt",
     output:
         in_run("published_evaluation.json"),

@@ -40,9 +40,45 @@ class PublishedSettings:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of PublishedSettings")
-    parser.add_argument("--published", type=Path, required=True, help="YAML of the printed figures")
+    parser.add_argument("--published", type=Path, required=True, help="resources/paper's section on evaluation")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(argv)
+
+
+# As the paper's table names its columns, and what the ids of their claims begin with.
+ARMS = {"arm": ("TPU-trained", "tpu"), "baseline": ("GPU-trained", "gpu")}
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """The printed totals of both arms and the sentence on their difference, from the transcription of the section.
+
+    Raises UserError where a claim is not there.
+    """
+    section = yaml.safe_load(path.read_text(encoding="utf-8"))
+    statement_of = {claim_id: each for each in section["statements"] for claim_id in each["claims"]}
+
+    def printed(claim_id: str) -> str:
+        found: str = statement_of[claim_id]["claims"][claim_id]["printed"]
+        return found
+
+    try:
+        samples = int(printed("samples_per_problem"))
+        return {
+            "source": f"paper, section {section['section'].split()[0]}",
+            "claim": statement_of["gap_is_not_significant"]["quote"],
+            "problems": int(printed("problems")),
+            "samples_per_problem": samples,
+            **{
+                name: {
+                    "label": label,
+                    "pass_at_1": float(printed(f"{prefix}_pass_at_1")),
+                    "pass_at_n": float(printed(f"{prefix}_pass_at_{samples}")),
+                }
+                for name, (label, prefix) in ARMS.items()
+            },
+        }
+    except KeyError as error:
+        raise UserError(f"{path}: claim {error} is missing") from None
 
 
 def extremes(published: dict[str, Any], arm: Totals, baseline: Totals, settings: PublishedSettings) -> dict[str, Any]:
@@ -93,7 +129,7 @@ def conclusion(found: dict[str, Any], alpha: float) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     settings = parse_settings(PublishedSettings, args.settings)
-    published = yaml.safe_load(args.published.read_text(encoding="utf-8"))
+    published = read_figures(args.published)
     problems, samples = published["problems"], published["samples_per_problem"]
     try:
         arm, baseline = (

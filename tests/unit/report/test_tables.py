@@ -41,7 +41,7 @@ def write_evaluation(folder: Path, baseline: str = "gpu") -> list[str]:
     compared = {**synthetic_run.compare_settings(), "baseline_arm": baseline}
     compare.main(["--settings", json.dumps(compared), "--scores", *scores, "--output", str(comparisons)])
     statistics = {key: compared[key] for key in ("resampling", "difference_of_interest")}
-    figures = ["--published", "resources/paper/verilog_eval.yaml", "--output", str(published)]
+    figures = ["--published", "resources/paper/published/6_evaluation.yaml", "--output", str(published)]
     published_evaluation.main(["--settings", json.dumps(statistics), *figures])
     return ["--comparisons", str(comparisons), "--published-evaluation", str(published)]
 
