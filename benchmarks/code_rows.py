@@ -18,9 +18,9 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks.lengths import paper_lengths
 from scripts.common.files import read_jsonl
 from scripts.data.codev import Sample, parse_row
-from tests.unit.synthetic_lengths import paper_lengths
 
 CORPUS = Path("resources/mini/corpus.jsonl")
 MARKERS = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]
@@ -128,7 +128,7 @@ def rows(count: int, words_per_token: float) -> Iterator[dict[str, Any]]:
     prompt_text, answer_text = CodeText(prompts, 0), CodeText(answers, 1)
     reasoning = [prompt_text.words(int(REASONING_TOKENS * words_per_token)) for _ in range(200)]
     chosen = random.Random(2)
-    for length in (paper_lengths(count, seed=0) * words_per_token).astype(int).tolist():
+    for length in (paper_lengths(count) * words_per_token).astype(int).tolist():
         prompt = prompt_text.words(int(length * PROMPT_SHARE))
         module = f"module TopModule;\n{answer_text.words(int(length * (1 - PROMPT_SHARE)))}\nendmodule"
         answer = f"<answer>\n```verilog\n{module}\n```\n</answer>"

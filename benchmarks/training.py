@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.lengths import paper_lengths
 from scripts.common.batching import MODES
 from scripts.common.files import link_or_copy, read_json, read_jsonl, write_json, write_manifest
 from scripts.common.token_rows import TokenRows
 from scripts.data.token_file import write_tokens
-from tests.unit.synthetic_lengths import paper_lengths
 
 MINI = Path("resources/mini/model")
 SAMPLES_PER_STEP = 8
@@ -49,7 +49,7 @@ def make_world(folder: Path, steps: int) -> None:
         link_or_copy(file.resolve(), folder / "base" / file.name)
     write_manifest(folder / "base", {"source": str(MINI)})
     wanted = steps * SAMPLES_PER_STEP
-    lengths = np.maximum(paper_lengths(2 * wanted, seed=0) // SHRINK, 8)
+    lengths = np.maximum(paper_lengths(2 * wanted) // SHRINK, 8)
     lengths = lengths[lengths <= MAX_SEQ_LEN][:wanted].tolist()
     vocabulary = 1000
     random = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from scripts.common.batching import (
     sample_order,
     total_steps,
 )
-from tests.unit.synthetic_lengths import paper_lengths
+from scripts.plan.lengths import LengthQuantiles, synthetic_lengths
 
 
 @given(rows=st.integers(8, 60), epochs=st.integers(1, 3), samples=st.integers(1, 8), seed=st.integers(0, 2**31 - 1))
@@ -128,16 +128,8 @@ def test_powers_that_are_no_powers() -> None:
 @pytest.mark.parametrize(("mode", "least", "most"), [("pad", 0.28, 0.32), ("bucket", 0.80, 1.0), ("pack", 0.95, 1.0)])
 def test_real_tokens_on_the_papers_lengths(mode: Any, least: float, most: float) -> None:
     """Section 3.8's subset in the paper's batches: 8 samples a step, one row a micro-batch."""
-    lengths = paper_lengths(10_000, seed=0)
-    lengths = lengths[lengths <= 3072]
+    lengths = synthetic_lengths(LengthQuantiles(mean_tokens=922, p99_tokens=2553, max_tokens=3072), 9_959)
     plan = plan_batches(lengths, sample_order(len(lengths), 1, 8, 0), BatchingSettings(mode, None, 3072), 1)
     real = plan.real_tokens_per_step(lengths).sum() / plan.padded_tokens_per_step.sum()
     assert least <= real <= most
     assert len(plan.steps) == len(lengths) // 8
-
-
-def test_the_synthetic_lengths_are_the_papers() -> None:
-    lengths = paper_lengths(87_321, seed=0)
-    assert lengths.mean() == pytest.approx(922, rel=0.02)
-    assert np.percentile(lengths, [99, 99.5]) == pytest.approx([2553, 2894], rel=0.03)
-    assert (lengths <= 3072).mean() == pytest.approx(0.996, abs=0.001)

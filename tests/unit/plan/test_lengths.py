@@ -19,6 +19,11 @@ def test_the_fit_has_the_published_mean_and_quantiles() -> None:
     assert lengths.max() == 3072
 
 
+def test_the_fit_has_the_published_share_of_over_long_samples() -> None:
+    lengths = synthetic_lengths(LengthQuantiles(922, 2553, 16_384), 10_000)
+    assert (lengths > 3072).mean() == pytest.approx(37 / 10_000, abs=0.0005)
+
+
 def test_real_tokens_of_each_mode_on_the_papers_lengths() -> None:
     lengths = synthetic_lengths(PAPER, 9959)
     real = lengths[: 1244 * 8].sum()
