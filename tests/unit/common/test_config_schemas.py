@@ -1,0 +1,53 @@
+"""The schemas of the configuration and of the hardware: closed, and every key with its meaning and unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.common.configs import ROOT
+
+
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every subschema of a property or list item."""
+    if isinstance(schema, dict):
+        for child in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
+            yield child
+        for child in schema.values():
+            yield from nodes(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from nodes(child)
+
+
+@pytest.mark.parametrize("name", ["config", "hardware"])
+def test_every_key_is_described_and_every_number_has_its_unit(name: str) -> None:
+    schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    found = [node for node in nodes(schema) if "$ref" not in node]
+    assert len(found) > 10
+    for node in found:
+        assert node.get("description"), node
+        if {"integer", "number"} & set(
+            [node.get("type")] if isinstance(node.get("type"), str) else node.get("type", [])
+        ):
+            assert node["description"].endswith("]"), node
+
+
+@pytest.mark.parametrize("name", ["config", "hardware"])
+def test_every_mapping_is_closed(name: str) -> None:
+    def mappings(node: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(node, dict):
+            if "properties" in node and "type" in node:
+                yield node
+            for child in node.values():
+                yield from mappings(child)
+        elif isinstance(node, list):
+            for child in node:
+                yield from mappings(child)
+
+    schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    for node in mappings(schema):
+        assert node.get("additionalProperties") is False, node["description"]
