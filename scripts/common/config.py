@@ -190,10 +190,9 @@ def _kind(node: dict[str, Any], schema: dict[str, Any]) -> str:
         )
         if key in node
     ]
-    kind = words[types[0]] + "".join(bounds)
-    if "pattern" in node:
-        return "a name"
-    kind += " that is not empty" if node.get("minLength") or node.get("minItems") else ""
+    kind = node["title"] if "pattern" in node else words[types[0]] + "".join(bounds)
+    if "pattern" not in node and (node.get("minLength") or node.get("minItems")):
+        kind += " that is not empty"
     return " or ".join([kind, *(words[name] for name in types[1:])])
 
 
@@ -223,6 +222,11 @@ def _hint(value: Any, error: Any) -> str:
     """How to write in YAML what was probably meant."""
     if isinstance(value, datetime.date):
         return "; YAML reads this as a date: put it in quotes"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and error.validator == "type" and "string" in error.validator_value:
+        # A number cannot stand for the text: which digits were written is gone.
+        lost = ", 12.10 as 12.1" if isinstance(value, float) else ""
+        return f"; YAML reads this as a number{lost}: put it in quotes"
     if isinstance(value, float) and abs(value) == float("inf"):
         return "; write inf, without a dot"
     wanted = json.dumps(error.schema)

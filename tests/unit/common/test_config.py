@@ -79,6 +79,20 @@ def test_an_unknown_key_names_the_key_that_was_meant(overlay: dict[str, Any], li
         ({"seeds": [3, 3]}, "seeds: found 3 twice, expected each once"),
         ({"run": "../elsewhere"}, "run: found the text '../elsewhere', expected a name"),
         (arms(0, name="a/b"), "arms[0].name: found the text 'a/b', expected a name"),
+        ({"run": 2026}, "run: found 2026, expected a name (name of the run;"),
+        (
+            {"verilog": {"min_icarus": 12.0}},
+            "verilog.min_icarus: found 12.0, expected a version in quotes or null (lowest version of Icarus Verilog "
+            'that will do, such as "12.0"; null for any); YAML reads this as a number, 12.10 as 12.1: put it in quotes',
+        ),
+        (
+            {"verilog": {"min_icarus": "v12"}},
+            "verilog.min_icarus: found the text 'v12', expected a version in quotes or null",
+        ),
+        (
+            {"verilog": {"problems_sha256": "12"}},
+            "verilog.problems_sha256: found the text '12', expected 64 hexadecimal digits or null",
+        ),
         (
             {"bench": {"request_rates_per_sec": [float("inf")]}},
             "bench.request_rates_per_sec[0]: found inf, expected a number above 0 or inf (a request rate above 0, or "
@@ -95,6 +109,11 @@ def test_an_unknown_key_names_the_key_that_was_meant(overlay: dict[str, Any], li
 def test_a_wrong_value_says_what_was_expected_with_its_unit(overlay: dict[str, Any], line: str) -> None:
     (found,) = problems(overlay)
     assert found.startswith(line)
+
+
+@pytest.mark.parametrize("version", ["12", "12.0", "12.10", None])
+def test_a_version_in_quotes_is_accepted(version: str | None) -> None:
+    assert problems({"verilog": {"min_icarus": version}}) == []
 
 
 def test_a_missing_key_is_named_with_its_meaning() -> None:

@@ -51,3 +51,10 @@ def test_every_mapping_is_closed(name: str) -> None:
     schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
     for node in mappings(schema):
         assert node.get("additionalProperties") is False, node["description"]
+
+
+def test_every_pattern_has_a_title_for_the_line_that_refuses_a_text() -> None:
+    schema = json.loads((ROOT / "schemas/config.schema.json").read_text())
+    patterns = [node for node in nodes(schema) if "pattern" in node]
+    assert len(patterns) >= 5
+    assert all(node.get("title") for node in patterns)
