@@ -3,7 +3,6 @@ happens on the way, no folder loads as a model that is not the merged one."""
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,72 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from scripts.common.files import read_manifest, write_json, write_manifest
-from scripts.merge import folders, stream
+from scripts.common.files import read_manifest, write_manifest
+from scripts.merge import stream
 from scripts.merge.layout import LowRankUpdate
 from scripts.merge.merge import main
 from scripts.merge.stream import merge_block
 from tests.unit.merge.small_models import (
-    LORA,
-    PREFIX,
     peft_factors,
     weights,
     write_base,
     write_peft_adapter,
 )
-
-SETTINGS = {"lora": LORA, "shard_size_gb": 5.0}
-UP = f"{PREFIX}1.mlp.up_proj.weight"
-
-
-def merge(base: Any, adapter: Path, target: Any, **changes: Any) -> None:
-    settings = json.dumps({**SETTINGS, **changes})
-    main(["--settings", settings, "--base-model", str(base), "--adapter", str(adapter), "--output", str(target)])
-
-
-def error_of(capsys: pytest.CaptureFixture[str], *args: Any, **changes: Any) -> str:
-    with pytest.raises(SystemExit) as ended:
-        merge(*args, **changes)
-    assert ended.value.code == 2
-    return capsys.readouterr().err
-
-
-def stored(folder: Path) -> dict[str, np.ndarray]:
-    """All tensors below the files of the index, or of the single file, read by the safetensors project's own reader."""
-    index = folder / "model.safetensors.index.json"
-    files = {"model.safetensors"} if not index.exists() else set(json.loads(index.read_text())["weight_map"].values())
-    tensors = {}
-    for file in files:
-        with safe_open(folder / file, framework="flax") as handle:
-            tensors |= {name: np.asarray(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118
-    return tensors
-
-
-def expected(base: dict[str, np.ndarray], factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The merge in float64, rounded once: an independent statement of what must be written."""
-    merged = dict(base)
-    for name in [key.removesuffix(".lora_A.weight") for key in factors if key.endswith(".lora_A.weight")]:
-        tensor = f"{name.removeprefix('base_model.model.')}.weight"
-        a, b = (factors[f"{name}.lora_{which}.weight"].astype(np.float64) for which in "AB")
-        merged[tensor] = (base[tensor].astype(np.float64) + LORA["alpha"] / LORA["rank"] * b @ a).astype(
-            base[tensor].dtype
-        )
-    return merged
-
-
-def assert_merged(found: dict[str, np.ndarray], base: dict[str, np.ndarray], factors: dict[str, np.ndarray]) -> None:
-    wanted = expected(base, factors)
-    assert found.keys() == wanted.keys()
-    for name, array in wanted.items():
-        assert found[name].dtype == array.dtype, name
-        if array.dtype.kind == "i" or f"base_model.model.{name.removesuffix('.weight')}.lora_A.weight" not in factors:
-            assert found[name].tobytes() == array.tobytes(), name
-        else:
-            # float32 sums near the middle between two values may round to the other one than float64's.
-            steps = np.abs(found[name].astype(np.float64) - array.astype(np.float64))
-            spacing = np.abs(array.astype(np.float64)) * float(ml_dtypes.finfo(array.dtype).eps) + 1e-6
-            assert (steps <= spacing).all(), name
-            assert (found[name] == array).mean() > 0.99 or array.dtype == np.float32, name
+from tests.unit.merge.streamed_merge import SETTINGS, UP, assert_merged, error_of, merge, stored, write_old_model
 
 
 @pytest.fixture
@@ -186,131 +131,6 @@ def test_the_sum_is_rounded_once() -> None:
     merged = merge_block(weight, update, slice(0, 1), np.empty((1, 1), np.float32))
     assert merged.dtype == np.float16
     assert merged[0, 0] == np.float16(1.0 + 2.0**-9)
-
-
-# ---- What does not fit is named before anything is written
-
-
-def changed(factors: dict[str, np.ndarray], **changes: Any) -> dict[str, np.ndarray]:
-    return {**factors, **{f"base_model.model.{PREFIX}{key}.weight": value for key, value in changes.items()}}
-
-
-def without(factors: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
-    return {key: value for key, value in factors.items() if part not in key}
-
-
-ONE_LAYER_MORE = {
-    "9.mlp.up_proj.lora_A": np.ones((4, 16), np.float32),
-    "9.mlp.up_proj.lora_B": np.ones((40, 4), np.float32),
-}
-
-
-@pytest.mark.parametrize(
-    ("tensors", "message"),
-    [
-        (changed(peft_factors(), **ONE_LAYER_MORE), "layers.9.mlp.up_proj.weight, which the checkpoint does not have"),
-        (
-            changed(peft_factors(), **{"1.mlp.up_proj.lora_B": np.ones((41, 4), np.float32)}),
-            "layers.1.mlp.up_proj.weight has shape (40, 16), the adapter's update (41, 16)",
-        ),
-        (without(peft_factors(), "layers.1.mlp.up_proj.lora_B"), "layers.1.mlp.up_proj has factors"),
-        (changed(peft_factors(), **{"1.mlp.up_proj.lora_A": np.full((4, 16), np.nan, np.float32)}), "not finite"),
-        (peft_factors(rank=3), "rank 3, the run's LoRA rank is 4"),
-        (changed(peft_factors(), **{"1.mlp.up_proj.lora_magnitude_vector": np.ones(4, np.float32)}), "is not a factor"),
-        ({}, "has no LoRA factors"),
-    ],
-)  # fmt: skip
-def test_an_adapter_that_does_not_fit(
-    base: Path, tmp_path: Path, tensors: dict[str, np.ndarray], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = write_old_model(tmp_path / "out")
-    assert message in error_of(capsys, base, write_peft_adapter(tmp_path / "adapter", tensors), out)
-    assert (out / "config.json").read_text() == "old"
-
-
-def write_old_model(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "config.json").write_text("old")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("use_dora", True), ("bias", "all"), ("modules_to_save", ["lm_head"]), ("peft_type", "IA3")]
-)
-def test_an_adapter_that_is_more_than_lora(
-    base: Path, tmp_path: Path, key: str, value: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    adapter = write_peft_adapter(tmp_path / "adapter", peft_factors(), **{key: value})
-    assert key in error_of(capsys, base, adapter, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(("key", "value"), [("rank", 8), ("alpha", 16.0), ("targets", "published")])
-def test_an_adapter_trained_with_other_settings_is_refused(
-    base: Path, adapter: Path, tmp_path: Path, key: str, value: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    error = error_of(capsys, base, adapter, tmp_path / "out", lora={**LORA, key: value})
-    assert f"LoRA {key} {LORA[key]}, the run asks for {value}" in error
-
-
-def test_an_adapter_of_another_base_is_refused(
-    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    manifest = json.loads(adapter.read_text())
-    write_json(adapter, {**manifest, "base_fingerprint": "0" * 16})
-    assert "trained on another base model" in error_of(capsys, base, adapter, tmp_path / "out")
-
-
-def test_the_base_is_never_written_into(base: Path, adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    link = base.parent.parent / "link"
-    link.symlink_to(base.parent)
-    assert "is the base model's folder" in error_of(capsys, base, adapter, link / "manifest.json")
-    read_manifest(base, verify_hashes=True)
-
-
-def test_a_base_cut_short_is_named(
-    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shard = base.parent / "model-00002-of-00003.safetensors"
-    os.truncate(shard, shard.stat().st_size - 5)
-    base.unlink()
-    assert "model-00002-of-00003.safetensors" in error_of(capsys, base.parent, adapter, tmp_path / "out")
-    shard.unlink()
-    assert "names it, and it is not there" in error_of(capsys, base.parent, adapter, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{nonsense", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]"])
-def test_a_base_that_is_not_safetensors_is_named(
-    adapter: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad/model.safetensors").write_bytes(content)
-    assert "bad/model.safetensors" in error_of(capsys, tmp_path / "bad", adapter, tmp_path / "out")
-
-
-def test_quantised_weights_cannot_be_added_to(
-    adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    base = write_base(tmp_path / "int8", {**weights(), UP: np.zeros((40, 16), np.int8)})
-    assert f"{UP} is I8" in error_of(capsys, base, adapter, tmp_path / "out")
-
-
-def test_an_overflow_is_no_model(adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    huge = {**weights(np.float16), UP: np.full((40, 16), 65504, np.float16)}
-    base = write_base(tmp_path / "huge", huge)
-    assert f"{UP}: the merged weights are not finite" in error_of(capsys, base, adapter, tmp_path / "out")
-    assert not (tmp_path / "out/config.json").exists()
-    assert not (tmp_path / "out/model.safetensors").exists()
-
-
-def test_a_full_disk_is_met_before_anything_is_written(
-    base: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage)
-    assert "GB are free" in error_of(capsys, base, adapter, tmp_path / "out")
-    assert not list((tmp_path / "out").glob("*"))
 
 
 # ---- Killed halfway
