@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common.batching import BatchPlan
+from scripts.common.errors import UserError
 from scripts.common.files import read_jsonl, write_jsonl
 from scripts.common.token_rows import TokenRows
 from scripts.train.settings import TrainSettings
@@ -39,6 +41,27 @@ class StepResult:
     held_out_sec: float = 0.0
 
 
+def require_finite(step: int, result: StepResult) -> None:
+    """Raises UserError when optimizer step `step` (from 1) has a loss or a gradient that is NaN or infinite.
+
+    Every process must ask, of values that all of them share, before the step is recorded or saved: the newest
+    checkpoint stays the one before.
+    """
+    measured = {
+        "loss": result.loss,
+        "loss of the whole samples": result.sequence_nll,
+        "norm of the gradient": result.grad_norm,
+        "held-out loss": result.held_out_loss,
+    }
+    found = [f"{name} {value}" for name, value in measured.items() if value is not None and not math.isfinite(value)]
+    if found:
+        raise UserError(
+            f"optimizer step {step}: {', '.join(found)}: training has diverged; the step is not saved, checkpoints of "
+            "earlier steps stay as they are. Lower train.peak_learning_rate, raise train.warmup_steps or set "
+            "train.max_grad_norm, which starts anew; run the same again only if the machine is to blame"
+        )
+
+
 class MetricsLog:
     """metrics.jsonl in the state folder, appended step by step and cut back to the checkpoint on resume."""
 
@@ -66,7 +89,7 @@ class MetricsLog:
         return [int(self._lengths[sample]) for sample in samples]
 
     def add(self, step: int, result: StepResult) -> dict[str, Any]:
-        """Records optimizer step `step` (from 1); returns its row."""
+        """Records optimizer step `step` (from 1), whose `result` is finite; returns its row."""
         shapes = {micro_batch.shape for micro_batch in self._plan.steps[step - 1]}
         real_tokens = int(self._real_tokens[step - 1])
         elapsed_sec = self.resumed_after_sec + time.perf_counter() - self._started

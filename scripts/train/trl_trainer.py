@@ -19,7 +19,7 @@ from scripts.common.errors import Stopped
 from scripts.common.hf_gemma4 import load_model
 from scripts.common.lora import LoraSettings, hf_target_pattern
 from scripts.common.token_rows import TokenRows, batch_arrays
-from scripts.train.record import FinishedRun, MetricsLog, StepResult
+from scripts.train.record import FinishedRun, MetricsLog, StepResult, require_finite
 from scripts.train.run_plan import HeldOut, plan_run
 from scripts.train.run_state import METRICS, RunState, restore_metrics
 from scripts.train.settings import TrainSettings, clamped_warmup
@@ -109,9 +109,9 @@ class AnswerTrainer(trl.SFTTrainer):
 
 
 class Recorder(transformers.TrainerCallback):
-    """Writes a row of metrics for each optimizer step."""
+    """Writes a row of metrics for each optimizer step; where another process does that, it looks at them only."""
 
-    def __init__(self, log: MetricsLog) -> None:
+    def __init__(self, log: MetricsLog | None) -> None:
         self._log = log
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
@@ -126,7 +126,9 @@ class Recorder(transformers.TrainerCallback):
                 held_out_loss=logs.get("held_out_loss"),
                 held_out_sec=logs.get("held_out_sec", 0.0),
             )
-            self._log.add(state.global_step, result)
+            require_finite(state.global_step, result)
+            if self._log is not None:
+                self._log.add(state.global_step, result)
 
 
 class Checkpoints(transformers.TrainerCallback):
@@ -231,7 +233,7 @@ def run_training(
         processing_class=transformers.AutoTokenizer.from_pretrained(base_folder),
         peft_config=peft_config(settings.lora),
         held_out=held_out,
-        callbacks=[*([Recorder(log)] if log else []), saving],
+        callbacks=[Recorder(log), saving],
     )
     with stop.deferred():
         trainer.train(

@@ -11,7 +11,7 @@ import optax
 from tqdm import tqdm
 from tunix.sft import hooks, metrics_logger
 
-from scripts.train.record import MetricsLog, StepResult
+from scripts.train.record import MetricsLog, StepResult, require_finite
 from scripts.train.run_plan import HeldOut
 
 # What JAX reports of each program that XLA compiles, or finds in the persistent cache.
@@ -80,6 +80,7 @@ class Recorder(hooks.TrainingHooks):
             held_out_loss=held_out_loss,
             held_out_sec=held_out_sec,
         )
+        require_finite(step, result)
         self._show(train_ctx.metrics_logger, step, self._log.add(step, result))
 
     def _measure_held_out(self, train_ctx: Any, step: int) -> tuple[float | None, float]:

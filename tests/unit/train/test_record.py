@@ -1,13 +1,17 @@
-"""What a run says of itself: totals that add up, and compilation that is not called training speed."""
+"""What a run says of itself: totals that add up, numbers that are numbers, and compilation that is not called training
+speed."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scripts.common.batching import BatchingSettings, BatchPlan, MicroBatch
+from scripts.common.errors import UserError
 from scripts.common.lora import LoraSettings
 from scripts.common.token_rows import TokenRows
-from scripts.train.record import MetricsLog, StepResult, summarize
+from scripts.train.record import MetricsLog, StepResult, require_finite, summarize
 from scripts.train.settings import TrainSettings
 
 TRAIN = TrainSettings(
@@ -39,6 +43,22 @@ def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     assert resumed.rows[2]["sequence_loss"] == pytest.approx(58.0 / 29)
     assert resumed.rows[2]["elapsed_sec"] >= first.rows[1]["elapsed_sec"]
     assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("loss", "loss"),
+        ("sequence_nll", "loss of the whole samples"),
+        ("grad_norm", "norm of the gradient"),
+        ("held_out_loss", "held-out loss"),
+    ],
+)
+def test_a_step_that_has_diverged_is_named(field: str, name: str, value: float) -> None:
+    require_finite(7, result(1.0))
+    with pytest.raises(UserError, match=rf"^optimizer step 7: {name} {value}: .* Lower train\.peak_learning_rate"):
+        require_finite(7, replace(result(1.0), **{field: value}))
 
 
 def test_a_step_is_marked_when_its_process_has_not_met_its_shape(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from scripts.common.files import read_jsonl
 from tests.unit.train.tiny_run import TinyRun, make_inputs
 
 EPOCHS = 10
@@ -158,3 +159,19 @@ def test_two_processes_of_two_devices_train_like_one_of_four(inputs: Path, tmp_p
     ours, theirs = two.adapter(), one.adapter()
     for name in theirs:
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-4, err_msg=name)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoint_before(inputs: Path, tmp_path: Path) -> None:
+    """The first step has rate 0, the second's blows the factors up. The same command meets the same again."""
+    run = TinyRun(tmp_path, inputs, TRAIN | {"peak_learning_rate": 1e30, "checkpoint_interval_steps": 1})
+    line = run.fail(2)
+    assert line.startswith("error: optimizer step 3: loss nan, ")
+    saved = run.checkpoints()
+    assert len(saved) == 2
+    newest = run.state / "checkpoints" / str(saved[-1])
+    before = (newest / "manifest.json").read_bytes()
+    assert run.fail(2) == line
+    assert run.checkpoints() == saved
+    assert (newest / "manifest.json").read_bytes() == before
+    assert [row["step"] for row in read_jsonl(run.state / "metrics.jsonl")] == [1, 2]
+    assert not (tmp_path / "out").exists()

@@ -120,6 +120,26 @@ def test_sigterm_saves_first_and_the_same_command_ends_with_the_same_adapter(
     assert kept == {"checkpoint-12", "checkpoint-9"}
 
 
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoint_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The first step has rate 0, the second's blows the factors up. The same command meets the same again."""
+    diverging = {"peak_learning_rate": 1e30, "checkpoint_interval_steps": 1}
+    run = TinyRun(tmp_path, make_inputs(tmp_path / "inputs"), diverging, arm={"processes": 1, "fsdp": False})
+    manifests = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            train_here(run)
+        assert ended.value.code == 2
+        assert "error: optimizer step 3: loss nan, " in capfd.readouterr().err
+        checkpoints = sorted((run.state / "checkpoints").glob("checkpoint-*"))
+        assert [path.name for path in checkpoints] == ["checkpoint-1", "checkpoint-2"]
+        manifests.append((checkpoints[-1] / "manifest.json").read_bytes())
+        assert [row["step"] for row in read_jsonl(run.state / "metrics.jsonl")] == [1, 2]
+    assert manifests[0] == manifests[1]
+    assert not (run.folder / "out").exists()
+
+
 # ---- Held-out rows
 
 
