@@ -22,6 +22,7 @@ from scripts.merge import stream
 from scripts.merge.layout import LowRankUpdate
 from scripts.merge.merge import main
 from scripts.merge.stream import merge_block
+from tests.unit.buckets import gs_bucket, s3_bucket
 from tests.unit.merge.small_models import (
     peft_factors,
     weights,
@@ -215,28 +216,33 @@ merge.main(sys.argv[1:])
 """
 
 
-def test_sigkill_in_the_middle_is_survived(tmp_path: Path, adapter: Path) -> None:
-    """A real process, killed while it writes; the second try ends in the right model."""
-    tensors = {**weights(), "model.language_model.large": np.arange(3 << 20, dtype=np.float32)}
-    base = write_base(tmp_path / "base", tensors)
+def weights_with_a_large_tensor() -> dict[str, np.ndarray]:
+    return {**weights(), "model.language_model.large": np.arange(3 << 20, dtype=np.float32)}
+
+
+def merge_arguments(base: Any, adapter: Path, target: Any) -> list[str]:
     settings = json.dumps({**SETTINGS, "shard_size_gb": 0.001})
-    args = [
-        "--settings",
-        settings,
-        "--base-model",
-        str(base),
-        "--adapter",
-        str(adapter),
-        "--output",
-        str(tmp_path / "out"),
-    ]
-    process = subprocess.Popen([sys.executable, "-c", SLOW_MERGE, *args], stdout=subprocess.PIPE)
+    return [
+        "--settings", settings, "--base-model", str(base), "--adapter", str(adapter), "--output", str(target),
+    ]  # fmt: skip
+
+
+def kill_a_merge(arguments: list[str]) -> None:
+    """A real process, killed while it writes."""
+    process = subprocess.Popen([sys.executable, "-c", SLOW_MERGE, *arguments], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"copied\n"
     process.kill()
     process.wait()
+
+
+def test_sigkill_in_the_middle_is_survived(tmp_path: Path, adapter: Path) -> None:
+    """The second try ends in the right model."""
+    tensors = weights_with_a_large_tensor()
+    arguments = merge_arguments(write_base(tmp_path / "base", tensors), adapter, tmp_path / "out")
+    kill_a_merge(arguments)
     assert not (tmp_path / "out/config.json").exists()
-    main(args)
+    main(arguments)
     assert_merged(stored(tmp_path / "out"), tensors, peft_factors())
     read_manifest(tmp_path / "out/manifest.json", verify_hashes=True)
 
@@ -244,53 +250,73 @@ def test_sigkill_in_the_middle_is_survived(tmp_path: Path, adapter: Path) -> Non
 # ---- Buckets
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket of a real S3 server on this machine, spoken to over HTTP."""
-    from moto.server import ThreadedMotoServer
+@pytest.fixture(scope="module", params=[s3_bucket, gs_bucket], ids=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+    with request.param("models") as url:
+        yield url
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "127.0.0.1",
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in settings.items():
-            environment.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("models")
-        yield "s3://models"
-    server.stop()
+
+def in_bucket(url: str) -> dict[str, bytes]:
+    """Name -> content of every object in the folder `url`."""
+    fs, root = fsspec.url_to_fs(url)
+    fs.invalidate_cache()
+    return {path.rpartition("/")[2]: fs.cat_file(path) for path in fs.find(root)}
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def upload(folder: Path, url: str) -> str:
+    fs, root = fsspec.url_to_fs(url)
+    for path in folder.iterdir():
+        fs.put_file(str(path), f"{root}/{path.name}")
+    return url
 
 
 def test_base_and_target_may_be_in_a_bucket(bucket: str, base: Path, adapter: Path, tmp_path: Path) -> None:
-    s3 = fsspec.filesystem("s3")
-    s3.put(str(base.parent), "models/base", recursive=True)
-    merge(f"{bucket}/base", adapter, f"{bucket}/out/manifest.json", shard_size_gb=3e-6)
-    s3.get("models/out", str(tmp_path / "fetched"), recursive=True)
+    """The files are those of a merge on this machine, byte for byte."""
+    merge(upload(base.parent, f"{bucket}/base"), adapter, f"{bucket}/out/manifest.json", shard_size_gb=3e-6)
     merge(base, adapter, tmp_path / "local", shard_size_gb=3e-6)
-    assert read_manifest(tmp_path / "fetched/manifest.json", verify_hashes=True) == read_manifest(
-        tmp_path / "local/manifest.json"
-    )
+    assert in_bucket(f"{bucket}/out") == on_disk(tmp_path / "local")
 
 
-def test_a_killed_merge_into_a_bucket_leaves_no_object_cut_short(
-    bucket: str, base: Path, adapter: Path, dies_at_third_shard: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_killed_merge_into_a_bucket_leaves_no_object_cut_short_and_goes_on(
+    bucket: str, base: Path, adapter: Path, tmp_path: Path, dies_at_third_shard: list[str]
 ) -> None:
     interrupted(base, adapter, f"{bucket}/half")
-    monkeypatch.undo()
-    names = {name.rpartition("/")[2] for name in fsspec.filesystem("s3").ls("models/half", refresh=True)}
-    assert dies_at_third_shard[2] not in names
-    assert {"config.json", "manifest.json"}.isdisjoint(names)
+    begun = list(dies_at_third_shard)
+    names = in_bucket(f"{bucket}/half").keys()
+    assert begun[2] not in names
+    assert {"config.json", "manifest.json", "model.safetensors.index.json"}.isdisjoint(names)
+    merge(base, adapter, f"{bucket}/half", shard_size_gb=3e-6)
+    assert set(begun[:2]).isdisjoint(dies_at_third_shard[len(begun) :])
+    merge(base, adapter, tmp_path / "local", shard_size_gb=3e-6)
+    assert in_bucket(f"{bucket}/half") == on_disk(tmp_path / "local")
+
+
+def test_sigkill_between_two_buckets_is_survived(bucket: str, tmp_path: Path, adapter: Path) -> None:
+    base = write_base(tmp_path / "base", weights_with_a_large_tensor())
+    url = upload(base.parent, f"{bucket}/large")
+    kill_a_merge(merge_arguments(url, adapter, f"{bucket}/killed"))
+    assert {"config.json", "manifest.json"}.isdisjoint(in_bucket(f"{bucket}/killed"))
+    main(merge_arguments(url, adapter, f"{bucket}/killed"))
+    main(merge_arguments(base, adapter, tmp_path / "local"))
+    assert in_bucket(f"{bucket}/killed") == on_disk(tmp_path / "local")
 
 
 def test_a_bucket_that_cannot_be_reached_is_one_line(
     bucket: str, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "no safetensors file there" in error_of(capsys, f"{bucket}/nothing", adapter, tmp_path / "out")
+    other = f"{bucket.partition(':')[0]}://no-such-bucket"
+    assert other in error_of(capsys, f"{other}/x", adapter, tmp_path / "out")
+
+
+def test_a_place_of_a_scheme_that_is_not_known_is_one_line(
+    adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "neither a folder nor a URL" in error_of(capsys, "nonsense://x/y", adapter, tmp_path / "out")
-    assert "s3://no-such-bucket" in error_of(capsys, "s3://no-such-bucket/x", adapter, tmp_path / "out")
 
 
 def test_a_manifest_that_its_files_do_not_fit_is_refused(

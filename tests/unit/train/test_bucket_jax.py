@@ -1,42 +1,28 @@
 """Checkpoints in a bucket, against a storage emulator on loopback, by the client that Google's own storage gets."""
 
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcp_storage_emulator.server import create_server
 
 from scripts.common.errors import UserError
 from scripts.train.bucket import Bucket
 from scripts.train.checkpoints import CheckpointStore
+from tests.unit.buckets import gs_bucket
 from tests.unit.train.test_checkpoints import SIZE_BYTES, filled_with, newest_position
 
 
 @pytest.fixture(scope="module")
-def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-@pytest.fixture(scope="module")
-def emulator(address: str) -> Iterator[None]:
-    host, port = address.split(":")
-    os.environ["STORAGE_EMULATOR_HOST"] = f"http://{address}"
-    server = create_server(host, int(port), in_memory=True, default_bucket="runs")
-    server.start()
-    yield
-    server.stop()
-    del os.environ["STORAGE_EMULATOR_HOST"]
+def runs() -> Iterator[str]:
+    with gs_bucket("runs") as url:
+        yield url
 
 
 @pytest.fixture
-def bucket(emulator: None, request: pytest.FixtureRequest) -> Bucket:
+def bucket(runs: str, request: pytest.FixtureRequest) -> Bucket:
     """A path of the test's own in the bucket."""
-    return Bucket(f"gs://runs/{request.node.name}")
+    return Bucket(f"{runs}/{request.node.name}")
 
 
 def write(store: CheckpointStore, *positions: int) -> None:
@@ -105,7 +91,7 @@ def test_a_bucket_lost_in_mid_run_costs_a_warning_and_is_caught_up(
     assert sorted(bucket.complete_folders()) == ["3", "6", "9"]
 
 
-def test_training_does_not_start_without_its_bucket(emulator: None, tmp_path: Path) -> None:
+def test_training_does_not_start_without_its_bucket(runs: str, tmp_path: Path) -> None:
     """It would begin again from the first step while its checkpoints lie there."""
     store = CheckpointStore(tmp_path, 2, Bucket("gs://no-such-bucket/path"))
     with pytest.raises(UserError, match=r"gs://no-such-bucket/path: .*see that the bucket exists"):

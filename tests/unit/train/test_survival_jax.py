@@ -15,6 +15,9 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from scripts.common.files import read_jsonl
+from scripts.common.model_server import free_port
+from scripts.train.bucket import Bucket
+from tests.unit.buckets import gs_bucket, gs_environment
 from tests.unit.train.tiny_run import TinyRun, make_inputs
 
 EPOCHS = 10
@@ -98,6 +101,28 @@ def test_sigterm_before_the_first_step_has_nothing_to_save(inputs: Path, tmp_pat
     assert run.log.read_text().splitlines()[-1].startswith("stopped: SIGTERM outside of the training steps")
 
 
+def test_killed_a_run_goes_on_from_its_bucket_on_another_machine(uninterrupted: TinyRun, tmp_path: Path) -> None:
+    """Nothing of its disk is left, as after a spot machine is lost."""
+    with gs_bucket("runs") as url:
+        run = TinyRun(tmp_path, uninterrupted.inputs, TRAIN | {"checkpoint_root": f"{url}/tests"})
+        process = run.start(**gs_environment())
+        wait_for_step(run, process, 10)  # the checkpoint of step 9 was begun, when that of step 6 had been copied
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        copies = Bucket(f"{url}/tests/{run.state.name}")
+        copied = max(map(int, copies.complete_folders()))
+        shutil.rmtree(tmp_path / "state")
+        output = run.finish(**gs_environment())
+        assert "warning" not in output
+        first_shown = re.search(rf"(\d+)/{STEPS} \[", output)
+        assert first_shown is not None
+        assert int(first_shown[1]) >= 6
+        assert_same(run, uninterrupted)
+        assert sorted(map(int, copies.complete_folders())) == run.checkpoints()
+        assert min(run.checkpoints()) > copied
+
+
 def test_a_damaged_checkpoint_costs_a_warning_and_its_steps(uninterrupted: TinyRun, tmp_path: Path) -> None:
     shutil.copytree(uninterrupted.folder / "state", tmp_path / "state")
     run = TinyRun(tmp_path, uninterrupted.inputs, TRAIN)
@@ -117,14 +142,6 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line(inputs: Path, tmp_path:
     line = run.fail(2, TINY_RUN_FILE_LIMIT_BYTES="20000")
     assert re.search(r"checkpoint \d+ could not be written \(File too large.*\): mend that, then run the same", line)
     assert run.checkpoints() == []
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start_on_two_hosts(run: TinyRun) -> list[Any]:
