@@ -62,6 +62,7 @@ rule train_trl:
         folder=subpath(output.run, parent=True),
     shell:
         "OMP_NUM_THREADS=1 python envs/launch.py {params.env}"
-        " torchrun --standalone --nproc-per-node {params.processes} -m scripts.train.train_trl"
+        " python -m scripts.train.torchrun --standalone --nproc-per-node {params.processes} --shutdown-timeout 300"
+        " -m scripts.train.train_trl"
         " --settings {params.settings:q} --base-model {input.base_model} --tokens {input.tokens}"
         " --state-dir {params.state_dir} --output {params.folder} 2>&1 | tee {log}"

@@ -1,7 +1,8 @@
 """LoRA fine-tuning of Gemma 4 with PyTorch, TRL and PEFT; leaves a PEFT adapter, metrics and run.json.
 
-Run it under torchrun, one process a data shard: FSDP on GPUs, gradient averaging (DDP) on a CPU. Checkpoints live in a
-state folder keyed by all that decides the result: the same command resumes at the newest one. SIGTERM saves first.
+Run it under scripts.train.torchrun, one process a data shard: FSDP on GPUs, gradient averaging (DDP) on a CPU.
+Checkpoints live in a state folder keyed by all that decides the result: the same command resumes at the newest one.
+SIGTERM saves first.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         train = settings.train
         require_devices(train.hardware_kind, train.hardware, f"training the arm {train.arm}")
         if int(os.environ.get("WORLD_SIZE", "1")) != settings.processes:
-            raise UserError(f"run this step under torchrun --nproc-per-node {settings.processes}")
+            raise UserError(f"run this step under scripts.train.torchrun --nproc-per-node {settings.processes}")
         if "RANK" in os.environ:
             die_with_parent()
         key = run_key("scripts.train.train_trl", args.settings, args.base_model, args.tokens, PACKAGES)
