@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON object with the fields of MergeSettings")
     parser.add_argument("--base-model", required=True, help="the base model: its folder or manifest, or a URL")
-    parser.add_argument("--adapter", type=Path, required=True, help="manifest of the adapter")
+    parser.add_argument("--adapter", type=Path, required=True, help="manifest of the adapter, on this machine")
     parser.add_argument("--output", required=True, help="manifest to write, or a URL; the model goes beside it")
     parser.add_argument("--jobs", type=int, default=2, help="shards written at once (default 2)")
     return parser.parse_args(argv)

@@ -1,5 +1,7 @@
-"""A server is asked for the log-probabilities of a prompt, and started with an adapter beside the base."""
+"""A server is asked for the log-probabilities of a prompt, and started with an adapter beside the base; what it says is
+compared in the type that it serves in."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -9,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from scripts.common.errors import UserError
+from scripts.common.files import read_json, write_manifest
+from scripts.common.model_server import Server
 from scripts.common.server_settings import ServerSettings
-from scripts.merge.probe import Probe
+from scripts.merge import check_served
+from scripts.merge.probe import NextTokens, Probe, save_next_tokens
 from scripts.merge.served import served_next_tokens, with_adapter
 
 
@@ -88,6 +94,61 @@ def test_the_last_tokens_log_probabilities_are_read(url: str) -> None:
     said = served_next_tokens(url, "ours", PROBE)
     np.testing.assert_array_equal(said.logprobs, [[-3.0, -2.0], [-4.0, -7.0]])
     np.testing.assert_array_equal(said.top1, 0)
+
+
+def check(folder: Path, dtype: str, far: float) -> Path:
+    """The check of a server of `dtype`, by the tolerances of config.yaml, whose log-probabilities are off by `far` from
+    the reference of that type; the other type's reference is far off. Returns the JSON to write."""
+    truth = NextTokens(np.array([[-3, -2], [-4, -7]], np.float32), np.zeros((2, 2), np.int32))
+    references = {
+        reference: NextTokens(truth.logprobs + (far if reference == dtype else 100), truth.top1)
+        for reference in ("float32", "bfloat16")
+    }
+    save_next_tokens(folder / "next.npz", references)  # type: ignore[arg-type]
+    settings = {
+        "arm": "tpu", "seed": 0, "dtype": dtype, "prompts": 2, "serve_adapter": False, "lora_rank": 4,
+        "tolerance": yaml.safe_load(Path("config.yaml").read_text())["merge_check"]["tolerances"][dtype],
+        "server": {"backend": "native", "hardware_kind": "cpu", "tensor_parallel_size": 1, "max_model_len_tokens": 512,
+                   "dtype": dtype, "startup_timeout_sec": 1},
+    }  # fmt: skip
+    arguments = ["--settings", json.dumps(settings), "--next-tokens", str(folder / "next.npz")]
+    for option in ("--base-model", "--merged-model", "--adapter"):
+        arguments += [option, str(write_manifest(folder))]
+    for option in ("--tokens", "--server-log", "--output"):
+        arguments += [option, str(folder / option.strip("-"))]
+    check_served.main(arguments)
+    return folder / "output"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far", "message"),
+    [
+        ("float32", 0.0001, None),
+        ("float32", 0.04, "the largest difference is 0.04, more than 0.002"),
+        ("bfloat16", 0.04, None),
+        ("bfloat16", 0.6, "the largest difference is 0.6, more than 0.5"),
+        ("bfloat16", 0.06, "the mean difference is 0.06, more than 0.05"),
+    ],
+)
+def test_a_server_is_compared_with_the_reference_and_the_tolerance_of_its_type(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    dtype: str, far: float, message: str | None,
+) -> None:  # fmt: skip
+    @contextlib.contextmanager
+    def served(*_: Any) -> Iterator[Server]:
+        yield Server(url, "ours", 0.0, (), 0, "0.0.fake")
+
+    monkeypatch.setattr(check_served, "model_server", served)
+    monkeypatch.setattr(check_served, "read_probe", lambda *_: PROBE)
+    if message is None:
+        written = read_json(check(tmp_path, dtype, far))
+        assert written["dtype"] == dtype
+        assert written["differences"]["merged"]["max_abs"] == pytest.approx(far, rel=1e-2)
+    else:
+        with pytest.raises(SystemExit):
+            check(tmp_path, dtype, far)
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "output").exists()
 
 
 def test_a_refusal_is_one_line(url: str) -> None:
