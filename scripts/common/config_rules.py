@@ -238,6 +238,9 @@ def _train_problems(path: str, train: dict[str, Any], shared: dict[str, Any], en
             f"{path}.processes: found {train['processes']} processes, expected at most the {entry['chips']} chips "
             f"of {train['hardware']}"
         )
+    elif not accelerator and train.get("fsdp", False):
+        # accelerate would leave it out without a word, and average gradients instead.
+        yield f"{path}.fsdp: found true on {train['hardware']}, expected false: FSDP needs GPUs"
     yield from _batch_problems(path, train, shared)
 
 

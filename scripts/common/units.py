@@ -7,6 +7,7 @@ What is counted (tokens, requests, chips, ...) is a dimension of its own, so tha
 
 from __future__ import annotations
 
+import tokenize
 from typing import Any
 
 import pint
@@ -45,12 +46,14 @@ RATE = "1/[time]"
 def quantity(value: float, unit: str) -> Quantity:
     """`value` in `unit`, an expression of the units above such as "USD/hour" or "GiB/chip"; "" for a plain number.
 
-    Raises ValueError for a unit that is not known.
+    Raises ValueError for a unit that is not known, or no expression.
     """
     try:
         made: Quantity = UNITS.Quantity(float(value), unit)
     except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, ValueError) as error:
         raise ValueError(f"unit {unit!r}: {error}") from None
+    except (AssertionError, tokenize.TokenError):  # pint's parser, where an expression breaks off
+        raise ValueError(f"unit {unit!r}: no expression of units") from None
     return made
 
 

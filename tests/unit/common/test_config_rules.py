@@ -35,6 +35,10 @@ from tests.unit.common.configs import arms, problems
             "arms[2].train.processes: found 4 processes, expected at most the 2 chips of gpu-2xh100",
         ),
         (
+            arms(2, train={"fsdp": True}),
+            "arms[2].train.fsdp: found true on laptop, expected false: FSDP needs GPUs",
+        ),
+        (
             arms(2, serve={"hardware": "gpu-2xh100", "tensor_parallel_size": 4}),
             "arms[2].serve.tensor_parallel_size: found 4 devices, expected at most the 2 chips of gpu-2xh100",
         ),

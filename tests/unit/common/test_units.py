@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -43,9 +44,9 @@ def test_what_is_counted_is_a_dimension_of_its_own(name: str) -> None:
         quantity(1, name) + quantity(1, "ratio")
 
 
-@pytest.mark.parametrize("unit", ["EUR/hour", "metre", "kelvin", "million_tokens", "3 USD"])
+@pytest.mark.parametrize("unit", ["EUR/hour", "metre", "kelvin", "million_tokens", "3 USD", "USD/", "("])
 def test_an_unknown_unit_is_refused_by_name(unit: str) -> None:
-    with pytest.raises(ValueError, match=f"^unit '{unit}': "):
+    with pytest.raises(ValueError, match=re.escape(f"unit {unit!r}: ")):
         quantity(1, unit)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.common.files import read_manifest, write_json
+from scripts.common.files import read_manifest, write_json, write_manifest
 from scripts.merge import folders
 from tests.unit.merge.small_models import LORA, PREFIX, peft_factors, weights, write_base, write_peft_adapter
-from tests.unit.merge.streamed_merge import UP, error_of, write_old_model
+from tests.unit.merge.streamed_merge import UP, error_of, merge, write_old_model
 
 
 @pytest.fixture
@@ -138,3 +138,12 @@ def test_a_full_disk_is_met_before_anything_is_written(
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage)
     assert "GB are free" in error_of(capsys, base, adapter, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_manifest_that_its_files_do_not_fit_is_refused(
+    base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (base.parent / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json" in error_of(capsys, base, adapter, tmp_path / "out")
+    write_manifest(base.parent, {"source": "small"})
+    merge(base, adapter, tmp_path / "out")
