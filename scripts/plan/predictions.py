@@ -222,20 +222,25 @@ def contributions(
         (f"rows: {step}", choice, step) for step in ladder[ladder.index(mode) + 1 : ladder.index(best["batching"]) + 1]
     ]
     rows: list[dict[str, Any]] = []
+    labels: list[str] = []
     for label, changed, step_mode in steps:
+        labels.append(label)
         cost = choice_cost(records, changed, shapes.layers)
         counts, _ = run_counts(settings, step_mode, changed.rows, measured, settings.samples_per_step)
         if len(cost.by_length) == 3 or set(counts) <= set(cost.by_length):
             peaks = slice_hardware(hardware, changed.slice_name).peaks
             hours = predict_run(cost.by_length, counts, changed.rows, peaks, 1.0, None).limit_hours
             before = rows[-1]["predicted_limit_hours"] if rows else hours
-            rows.append({"change": label, "predicted_limit_hours": hours, "predicted_factor": before / hours})
+            change = ", ".join(labels)
+            rows.append({"change": change, "predicted_limit_hours": hours, "predicted_factor": before / hours})
+            labels = []
     return rows
 
 
 def _changes(before: StepChoice, after: StepChoice) -> list[str]:
     """What differs, as `key: value`."""
     old, new = _described(before), _described(after)
+    new["mesh"], old["mesh"] = (f"({mesh['fsdp']}, {mesh['tp']})" for mesh in (new["mesh"], old["mesh"]))
     return [f"{key}: {value}" for key, value in new.items() if old[key] != value]
 
 

@@ -30,8 +30,9 @@ NOT_SETTINGS = ("model_config", "slice", "preflight_arm", "model_download_gb")
 
 @pytest.fixture
 def settings() -> PlanSettings:
-    """config.yaml's plan of the paper's run."""
+    """config.yaml's plan of the paper's run, on the paper's mesh alone."""
     section = yaml.safe_load((ROOT / "config.yaml").read_text())["plan"]
+    section["alternatives"]["meshes"] = [section["reference"]["mesh"]]
     own = {key: value for key, value in section.items() if key not in NOT_SETTINGS}
     train = {"slice_name": section["slice"], "epochs": 1, "samples_per_step": 8, "lora_rank": 64, "lora_alpha": 64.0,
              "dtype": "bfloat16", "max_seq_len_tokens": 3072}  # fmt: skip
@@ -97,6 +98,15 @@ def test_the_plan_follows_its_schema_and_recommends_the_fastest_that_fits(
     assert product == pytest.approx(best["predicted_speedup"])
     assert factors[0] == 1.0
     assert factors[1] == pytest.approx(1.5)
+
+
+def test_without_a_list_every_valid_mesh_is_compared(tmp_path: Path, settings: PlanSettings) -> None:
+    found = planned(tmp_path, replace(settings, alternatives=replace(settings.alternatives, meshes=None)))
+    meshes = [(row["mesh"]["fsdp"], row["mesh"]["tp"]) for row in found["choices"]]
+    assert meshes == [(4, 1), (2, 2), (1, 4)]
+    assert found["recommended"]["mesh"] == {"fsdp": 4, "tp": 1}
+    # The reference's own rematerialisation on another mesh was not compiled: both changes are one.
+    assert [row["change"] for row in found["contributions"]][:2] == ["reference", "mesh: (4, 1), remat: none"]
 
 
 def test_the_published_time_calibrates_the_reference_itself(tmp_path: Path, settings: PlanSettings) -> None:
