@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, ScalarFormatter
 
@@ -20,21 +21,18 @@ RESOURCES = {"predicted_compute_sec": "-", "predicted_memory_sec": "--", "predic
 
 def scale_out_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     """Predicted hours against chips, with the step's samples kept and scaled; and each resource's time of one
-    micro-batch, whose crossing is where collectives take over."""
+    micro-batch, whose crossing is where collectives take over. Hollow: compiled without windowed einsum."""
     with mpl.rc_context({"svg.hashsalt": "plan", "legend.frameon": False, "figure.constrained_layout.use": True}):
-        figure = Figure(figsize=(10, 4))
+        figure = Figure(figsize=(10, 5))
         hours, times = figure.subplots(1, 2)
-        for generation, (colour, marker) in GENERATIONS.items():
+        for generation in GENERATIONS:
             mine = [row for row in rows if row["slice"].startswith(generation) and row["problem"] is None]
-            chips = [row["chips"] for row in mine]
             for name, line in (("same_step", "-"), ("scaled_step", "--")):
-                style = {"color": colour, "marker": marker, "linestyle": line}
                 label = f"{generation}, {'same step' if name == 'same_step' else 'step scaled with chips'}"
-                hours.plot(chips, [row[name]["calibrated_hours"] for row in mine], label=label, **style)
+                _draw(hours, generation, mine, [row[name]["calibrated_hours"] for row in mine], label, line)
             for key, line in RESOURCES.items():
                 label = f"{generation}, {key.removeprefix('predicted_').removesuffix('_sec')}"
-                style = {"color": colour, "marker": marker, "linestyle": line}
-                times.plot(chips, [row[key] * 1e3 for row in mine], label=label, **style)
+                _draw(times, generation, mine, [row[key] * 1e3 for row in mine], label, line)
         hours.set(xlabel="chips", ylabel="hours, predicted (calibrated)", title="One run")
         times.set(xlabel="chips", ylabel="ms a micro-batch at peak, predicted", title="Each resource alone")
         for axes in (hours, times):
@@ -45,8 +43,21 @@ def scale_out_figure(rows: Sequence[dict[str, Any]]) -> Figure:
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.grid(color="#DDDDDD")
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        if any(row["problem"] is None and not row["windowed_einsum"] for row in rows):
+            figure.supxlabel("hollow: compiled without windowed einsum", fontsize=8)
     return figure
+
+
+def _draw(
+    axes: Axes, generation: str, rows: Sequence[dict[str, Any]], values: Sequence[float], label: str, line: str
+) -> None:
+    colour, marker = GENERATIONS[generation]
+    chips = [row["chips"] for row in rows]
+    axes.plot(chips, values, label=label, color=colour, marker=marker, linestyle=line)
+    hollow = [i for i, row in enumerate(rows) if not row["windowed_einsum"]]
+    style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "", "markerfacecolor": "white"}
+    axes.plot([chips[i] for i in hollow], [values[i] for i in hollow], **style)
 
 
 def write_svg(figure: Figure, path: Path) -> None:
