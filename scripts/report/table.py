@@ -82,7 +82,7 @@ def advantage(value: Cell, baseline: Cell, better: str | None) -> float | None:
 
 
 def format_number(value: float, form: str) -> str:
-    """`value` as text, without an exponent.
+    """`value` as text, with an exponent only where it would begin with more zeros than anyone counts.
 
     `exact`: every digit; `integer`: grouped digits; `fraction`: 4 decimals; `usd`: cents, or 3 digits below a dollar;
     `significant`: 3 digits, more only before the decimal point.
@@ -95,6 +95,8 @@ def format_number(value: float, form: str) -> str:
         return f"{value:.4f}"
     if abs(value) >= (1 if form == "usd" else 1000):
         return f"{value:,.2f}" if form == "usd" else f"{value:,.0f}"
+    if 0 < abs(value) < 1e-6:
+        return f"{value:.2e}"
     return f"{Decimal(f'{value:#.3g}'):f}".removesuffix(".")
 
 

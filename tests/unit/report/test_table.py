@@ -77,13 +77,15 @@ def test_some_pairs_have_no_ratio(value: float | str | None, baseline: float | s
         (0.0002244, "usd", "0.000224"),
         (23.94, "significant", "23.9"),
         (0.0015, "significant", "0.00150"),
+        (-0.0000015, "significant", "-0.00000150"),
+        (1.2589e-70, "significant", "1.26e-70"),
         (320.0, "significant", "320"),
         (51234.5, "significant", "51,234"),
         (31.25, "exact", "31.25"),
         (0, "usd", "0.00"),
     ],
 )
-def test_numbers_are_written_without_exponents_and_to_a_fitting_precision(value: float, form: str, text: str) -> None:
+def test_numbers_are_written_to_a_fitting_precision(value: float, form: str, text: str) -> None:
     assert format_number(value, form) == text
 
 
