@@ -20,6 +20,7 @@ from transformers import AutoTokenizer
 from benchmarks.code_rows import CodeText, corpus_texts, gemma_like_tokenizer, rows
 from benchmarks.measure import measure
 from scripts.common.batching import MODES, BatchingSettings, plan_batches, sample_order
+from scripts.common.errors import entry_point
 from scripts.common.files import write_json, write_manifest
 from scripts.common.token_rows import read_token_rows
 from scripts.data.codev import Sample, parse_row
@@ -113,6 +114,7 @@ def batch_shares(tokens: Path) -> dict[str, dict[str, float]]:
     return shares
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from benchmarks.measure import measure
+from scripts.common.errors import entry_point
 from scripts.common.files import fingerprint, read_json, read_manifest, write_json, write_manifest
 from scripts.merge.adapters import ORBAX_FOLDER
 from scripts.merge.checkpoint import StoredTensor, index_of, plan_shards, read_tensors
@@ -174,6 +175,7 @@ def commands(folder: Path, peers: bool) -> dict[str, tuple[list[str], Path]]:
     return {way: (command, out[way]) for way, command in ways.items()}
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     layers = max(1, round((args.size_gb - 2e-9 * VOCABULARY * WIDTH) / LAYER_GB))

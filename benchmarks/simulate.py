@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from scripts.common.errors import entry_point
 from scripts.common.files import write_json
 from scripts.common.icarus import icarus_workers
 from scripts.common.problems import Problem, read_problems
@@ -61,6 +62,7 @@ def run_bare(problem: Problem, code: str) -> bool:
         return b"Mismatches: 0 in " in run.stdout
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     problems = read_problems(args.problems)

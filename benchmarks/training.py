@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.lengths import paper_lengths
 from scripts.common.batching import MODES
+from scripts.common.errors import entry_point
 from scripts.common.files import link_or_copy, read_json, read_jsonl, write_json, write_manifest
 from scripts.common.token_rows import TokenRows
 from scripts.data.token_file import write_tokens
@@ -80,6 +81,7 @@ def train(folder: Path, mode: str) -> dict[str, Any]:
     }
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as name:

@@ -107,6 +107,9 @@ def test_without_a_list_every_valid_mesh_is_compared(tmp_path: Path, settings: P
     assert found["recommended"]["mesh"] == {"fsdp": 4, "tp": 1}
     # The reference's own rematerialisation on another mesh was not compiled: both changes are one.
     assert [row["change"] for row in found["contributions"]][:2] == ["reference", "mesh: (4, 1), remat: none"]
+    # A chip's FLOPs are the same on every mesh here, and shared by tp chips: FLOPs a row are in proportion to tp.
+    text = (tmp_path / "plan.md").read_text()
+    assert re.findall(r"the reference does (\S+) times its FLOPs a row", text) == ["6.00", "3.00", "1.50"]
 
 
 def test_the_published_time_calibrates_the_reference_itself(tmp_path: Path, settings: PlanSettings) -> None:
