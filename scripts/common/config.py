@@ -190,9 +190,11 @@ def _kind(node: dict[str, Any], schema: dict[str, Any]) -> str:
         )
         if key in node
     ]
-    kind = node["title"] if "pattern" in node else words[types[0]] + "".join(bounds)
-    if "pattern" not in node and (node.get("minLength") or node.get("minItems")):
-        kind += " that is not empty"
+    if "pattern" in node:
+        kind = node["title"]
+    else:
+        kind = words[types[0]] + "".join(bounds)
+        kind += " that is not empty" if node.get("minLength") or node.get("minItems") else ""
     return " or ".join([kind, *(words[name] for name in types[1:])])
 
 

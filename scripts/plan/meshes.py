@@ -20,6 +20,11 @@ class JudgedMesh:
         return not self.problems
 
 
+def mesh_text(fsdp: int, tp: int) -> str:
+    """A mesh as the plan's tables and sentences write it."""
+    return f"({fsdp}, {tp})"
+
+
 def meshes_of(shapes: Gemma4Shapes, chips: int, samples_per_step: int, micro_batch_size: int) -> list[JudgedMesh]:
     """Every mesh of `chips` devices, by tp ascending."""
     sizes = [tp for tp in range(1, chips + 1) if chips % tp == 0]

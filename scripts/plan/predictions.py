@@ -16,6 +16,7 @@ from scripts.common.settings import parse_settings
 from scripts.common.slices import parse_slice
 from scripts.plan.choices import PlanSettings, plan_choices
 from scripts.plan.lengths import BatchingMode, measured_counts, micro_batch_counts, synthetic_lengths
+from scripts.plan.meshes import mesh_text
 from scripts.plan.points import CompilePoint, StepChoice
 from scripts.plan.roofline import (
     ChipPeaks,
@@ -240,7 +241,7 @@ def contributions(
 def _changes(before: StepChoice, after: StepChoice) -> list[str]:
     """What differs, as `key: value`."""
     old, new = _described(before), _described(after)
-    new["mesh"], old["mesh"] = (f"({mesh['fsdp']}, {mesh['tp']})" for mesh in (new["mesh"], old["mesh"]))
+    new["mesh"], old["mesh"] = mesh_text(**new["mesh"]), mesh_text(**old["mesh"])
     return [f"{key}: {value}" for key, value in new.items() if old[key] != value]
 
 

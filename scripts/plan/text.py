@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from scripts.plan.choices import PlanSettings
+from scripts.plan.meshes import mesh_text
 
 
 def plan_text(plan: dict[str, Any], settings: PlanSettings) -> str:
@@ -49,18 +50,14 @@ def _windowed_einsum(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _mesh(mesh: dict[str, int]) -> str:
-    return f"({mesh['fsdp']}, {mesh['tp']})"
-
-
 def _meshes(plan: dict[str, Any]) -> str:
-    rows = [[_mesh(row["mesh"]), "; ".join(row["problems"]) or "valid"] for row in plan["meshes"]]
+    rows = [[mesh_text(**row["mesh"]), "; ".join(row["problems"]) or "valid"] for row in plan["meshes"]]
     return f"## Meshes (fsdp, tp)\n\n{_table(rows, ['mesh', 'verdict'])}"
 
 
 def _choice(row: dict[str, Any]) -> list[str]:
     return [
-        _mesh(row["mesh"]), str(row["micro_batch_size"]), row["remat"], row["lora_targets"], row["cross_entropy"],
+        mesh_text(**row["mesh"]), str(row["micro_batch_size"]), row["remat"], row["lora_targets"], row["cross_entropy"],
     ]  # fmt: skip
 
 
@@ -98,7 +95,7 @@ def _compiled(plan: dict[str, Any]) -> str:
 def _collectives(plan: dict[str, Any]) -> str:
     rows = [
         [
-            name, _mesh(row["mesh"]), row["remat"], row["cross_entropy"], entry["kind"], str(entry["group_size"]),
+            name, mesh_text(**row["mesh"]), row["remat"], row["cross_entropy"], entry["kind"], str(entry["group_size"]),
             f"{entry['count']:.0f}", f"{entry['tensor_bytes'] / 1e9:.2f}", f"{entry['wire_bytes'] / 1e9:.2f}",
         ]
         for name, row in [("reference", plan["reference"]), *(("", choice) for choice in plan["choices"])]
@@ -120,7 +117,7 @@ def _without_remat(plan: dict[str, Any]) -> str:
         verdict = "fits" if row["fits"] else "does not fit"
         ratio = _flops_a_row(plan["reference"]) / _flops_a_row(row)
         lines.append(
-            f"Without rematerialisation the step {verdict} on mesh {_mesh(row['mesh'])}, cross-entropy "
+            f"Without rematerialisation the step {verdict} on mesh {mesh_text(**row['mesh'])}, cross-entropy "
             f"{row['cross_entropy']}: {row['compiled']['peak_gib']:.1f} of {row['capacity_gib']} GiB a chip "
             f"(compiled); the reference does {ratio:.2f} times its FLOPs a row."
         )
@@ -182,7 +179,7 @@ def _recommendation(plan: dict[str, Any]) -> str:
         for row in plan["contributions"]
     ]
     summary = (
-        f"Mesh {_mesh(best['mesh'])}, {best['micro_batch_size']} row(s) a shard, remat {best['remat']}, "
+        f"Mesh {mesh_text(**best['mesh'])}, {best['micro_batch_size']} row(s) a shard, remat {best['remat']}, "
         f"cross-entropy {best['cross_entropy']}, rows {best['batching']}: {_hours(best['predicted'])} h predicted, "
         f"{best['predicted_speedup']:.2f} times faster than the reference: same samples, steps, loss."
     )
@@ -202,7 +199,7 @@ def _scale_out(plan: dict[str, Any], settings: PlanSettings) -> str:
             row["slice"] + _mark(row),
             str(row["chips"]),
             str(row["hosts"]),
-            f"({row['fsdp']}, {row['tp']})",
+            mesh_text(row["fsdp"], row["tp"]),
             row["remat"],
         ]
         if row["problem"]:

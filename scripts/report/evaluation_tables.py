@@ -83,12 +83,13 @@ def evaluation_table(results: Results, comparisons: Numbers, settings: Settings)
         row(_words(name), _count("verdict_counts", name), section="Verdicts [samples]")
         for name in dict.fromkeys(name for score in scores for name, count in score["verdict_counts"].items() if count)
     ]
+    by_letter = "VerilogEval's own letters [samples]"
     rows += [
-        row(f"{letter} {words}", _count("verilog_eval_counts", letter), section="VerilogEval's own letters [samples]")
+        row(f"{letter} {words}", _count("verilog_eval_counts", letter), section=by_letter)
         for letter, words in LETTERS.items()
         if any(letter in score["verilog_eval_counts"] for score in scores)
     ]
-    rows.append(row("None: nothing was run", _without_letter, section="VerilogEval's own letters [samples]"))
+    rows.append(row("None: nothing was run", _without_letter, section=by_letter))
     simulators = sorted({score["icarus_version"] for score in scores})
     unsolvable = sorted({problem for score in scores for problem in score["unsolvable_problems"]})
     notes = [
@@ -243,8 +244,7 @@ def disagreements_table(results: Results, settings: Settings) -> Table:
         for score in results.scores[arm.name]
         for entry in score["disagreements"]
     }
-    counts = tuple(sum(len(score["disagreements"]) for score in results.scores[arm.name]) for arm in settings.arms)
-    rows = [Row("Samples", "", counts, form="integer")]
+    rows = [Row("Samples", "", tuple(_disagreements(results, settings).values()), form="integer")]
     rows += [
         Row(
             f"Seed {seed}, sample {sample}",
@@ -263,9 +263,13 @@ def disagreements_table(results: Results, settings: Settings) -> Table:
     return _table("disagreements", "Evaluation: where VerilogEval judges otherwise", rows, settings, notes)
 
 
+def _disagreements(results: Results, settings: Settings) -> dict[str, int]:
+    """How many samples of each arm one of the two judges passes alone, over all seeds."""
+    return {arm.name: sum(len(score["disagreements"]) for score in results.scores[arm.name]) for arm in settings.arms}
+
+
 def _disagreement_note(results: Results, settings: Settings) -> str:
-    """How many samples of each arm one of the two judges passes alone."""
-    counts = {arm.name: sum(len(score["disagreements"]) for score in results.scores[arm.name]) for arm in settings.arms}
+    counts = _disagreements(results, settings)
     if not any(counts.values()):
         return "VerilogEval's own rules pass the same samples, wherever its recipe was run."
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -28,6 +28,9 @@ from scripts.verilog.count_tables import (
 )
 from scripts.verilog.intervals import Resampling, mean_with_interval
 
+# As the paper's table names its columns, and what the ids of their claims begin with.
+ARMS = {"arm": ("TPU-trained", "tpu"), "baseline": ("GPU-trained", "gpu")}
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSettings:
@@ -43,10 +46,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--published", type=Path, required=True, help="resources/paper's section on evaluation")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(argv)
-
-
-# As the paper's table names its columns, and what the ids of their claims begin with.
-ARMS = {"arm": ("TPU-trained", "tpu"), "baseline": ("GPU-trained", "gpu")}
 
 
 def read_figures(path: Path) -> dict[str, Any]:

@@ -11,16 +11,21 @@ import pytest
 from tests.unit.common.configs import ROOT
 
 
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in a JSON value, itself first."""
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from mappings(child)
+
+
 def nodes(schema: Any) -> Iterator[dict[str, Any]]:
     """Every subschema of a property or list item."""
-    if isinstance(schema, dict):
-        for child in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
-            yield child
-        for child in schema.values():
-            yield from nodes(child)
-    elif isinstance(schema, list):
-        for child in schema:
-            yield from nodes(child)
+    for part in mappings(schema):
+        yield from part.get("properties", {}).values()
+        if "items" in part:
+            yield part["items"]
 
 
 @pytest.mark.parametrize("name", ["config", "hardware"])
@@ -38,19 +43,10 @@ def test_every_key_is_described_and_every_number_has_its_unit(name: str) -> None
 
 @pytest.mark.parametrize("name", ["config", "hardware"])
 def test_every_mapping_is_closed(name: str) -> None:
-    def mappings(node: Any) -> Iterator[dict[str, Any]]:
-        if isinstance(node, dict):
-            if "properties" in node and "type" in node:
-                yield node
-            for child in node.values():
-                yield from mappings(child)
-        elif isinstance(node, list):
-            for child in node:
-                yield from mappings(child)
-
     schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
     for node in mappings(schema):
-        assert node.get("additionalProperties") is False, node["description"]
+        if "properties" in node and "type" in node:
+            assert node.get("additionalProperties") is False, node["description"]
 
 
 def test_every_pattern_has_a_title_for_the_line_that_refuses_a_text() -> None:

@@ -32,16 +32,6 @@ from tests.unit.merge.small_models import (
 from tests.unit.merge.streamed_merge import SETTINGS, UP, assert_merged, error_of, merge, stored, write_old_model
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return write_base(tmp_path / "base", weights(), shards=3)
-
-
-@pytest.fixture
-def adapter(tmp_path: Path) -> Path:
-    return write_peft_adapter(tmp_path / "adapter", peft_factors())
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("shard_size_gb", [5.0, 3e-6, 1e-9])
 def test_the_merged_model_is_the_sum_rounded_once(

@@ -14,16 +14,6 @@ from tests.unit.merge.small_models import LORA, PREFIX, peft_factors, weights, w
 from tests.unit.merge.streamed_merge import UP, error_of, merge, write_old_model
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return write_base(tmp_path / "base", weights(), shards=3)
-
-
-@pytest.fixture
-def adapter(tmp_path: Path) -> Path:
-    return write_peft_adapter(tmp_path / "adapter", peft_factors())
-
-
 def changed(factors: dict[str, np.ndarray], **changes: Any) -> dict[str, np.ndarray]:
     return {**factors, **{f"base_model.model.{PREFIX}{key}.weight": value for key, value in changes.items()}}
 
